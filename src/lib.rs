@@ -2,13 +2,22 @@
 //!
 //! A map of the house; the way in is the way down, and nothing calls up:
 //!
+//! - `ffi`: the C ABI. Each entry checks, converts, calls, and writes out.
+//! - [`backend`]: the rendezvous state of a run, under a fencing token.
+//! - [`store`]: the c10d key/value store.
 //! - [`params`]: parameters, endpoints and the table of options.
-//! - [`error`], `base64`: what everything stands on.
+//! - `etcd`: the primitives that backend and store need, and the two APIs of etcd that provide them.
+//! - [`error`], `logging`, `base64`, `fork`: what everything stands on.
 
-#[allow(dead_code, reason = "backend and store come next")]
+pub mod backend;
 mod base64;
 pub mod error;
-#[allow(dead_code, reason = "backend and store come next")]
+#[allow(dead_code, reason = "the v3 API comes next")]
+mod etcd;
+mod fork;
+#[allow(dead_code, reason = "the C ABI comes next")]
+pub mod logging;
 pub mod params;
+pub mod store;
 
 pub use error::{Error, Result};

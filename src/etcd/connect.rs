@@ -1,0 +1,88 @@
+//! The first contact: is there an etcd, which API does it offer, and who are its members?
+
+use std::sync::Arc;
+
+use ureq::http::Uri;
+use ureq::http::uri::Authority;
+
+use super::Kv;
+use super::call::{Call, Subject};
+use super::cancel::Cancel;
+use super::client::{Client, Refusal, Repeat, Verdict};
+use super::tls::Tls;
+use super::transport::{Http, Reply, Request};
+use super::v2;
+use crate::error::{Cause, Error, Result};
+use crate::params::{ApiChoice, Settings};
+
+/// What a server says of its v2 API.
+enum Offer {
+    /// It is there, and these are the members' URLs.
+    V2(Vec<Authority>),
+    Absent,
+}
+
+/// Contacts etcd, in at most three requests, and returns the API to use.
+pub(crate) fn connect(settings: &Settings) -> Result<Arc<dyn Kv>> {
+    let tls = settings.https.then(|| {
+        let (ca, cert, key) = (&settings.ca_cert, &settings.ssl_cert, &settings.ssl_cert_key);
+        Tls::load(ca.as_deref(), cert.as_deref(), key.as_deref())
+    });
+    let http = Http::new(tls.transpose()?, settings.connect_timeout);
+    let mut named = Vec::new();
+    for endpoint in &settings.endpoints {
+        let authority = Authority::try_from(endpoint.authority()).map_err(|error| {
+            let text = format!("the host of the endpoint '{endpoint}' cannot be asked for");
+            Error::Connection(Cause::with_source(text, error))
+        })?;
+        named.push(authority);
+    }
+    let mut client = Client::new(http, named, v2::PROBE);
+    let cancel = Arc::new(Cancel::new());
+    let call = Call::new("connecting to etcd", Subject::Nothing, settings.read_timeout, &cancel);
+    let kv: Arc<dyn Kv> = match offer(&client, &call, settings.api)? {
+        Offer::V2(members) => {
+            // As many as the user named are most likely the same under other names.
+            if members.len() > settings.endpoints.len() {
+                client.learn(members);
+            }
+            client.set_reconnect_timeout(settings.reconnect_timeout);
+            Arc::new(v2::V2::new(client, settings)?)
+        }
+        Offer::Absent => return Err(absent(&client)),
+    };
+    Ok(kv)
+}
+
+fn offer(client: &Client, call: &Call, api: ApiChoice) -> Result<Offer> {
+    if api == ApiChoice::V3 {
+        return Ok(Offer::Absent);
+    }
+    // This needs no credentials, and a member without a leader answers it too.
+    client.ask(call, &Request::get("/v2/machines"), &Vec::new(), Repeat::Read, read_machines)
+}
+
+fn read_machines(reply: &Reply) -> Verdict<Offer> {
+    if v2::is_switched_off(reply) {
+        return Verdict::Answer(Offer::Absent);
+    }
+    let text = String::from_utf8_lossy(&reply.body);
+    let members: Option<Vec<_>> = text.split(',').map(|url| authority_of(url.trim())).collect();
+    match members {
+        Some(members) if reply.status == 200 => Verdict::Answer(Offer::V2(members)),
+        _ if reply.status >= 500 => Verdict::Retry(reply.excerpt()),
+        _ => Verdict::Fail(Refusal::Connection, format!("this is no etcd: {}", reply.excerpt())),
+    }
+}
+
+/// The authority of a client URL.
+pub(super) fn authority_of(url: &str) -> Option<Authority> {
+    url.parse::<Uri>().ok()?.into_parts().authority.filter(|authority| authority.port_u16().is_some())
+}
+
+fn absent(client: &Client) -> Error {
+    Error::Unsupported(format!(
+        "the etcd at {} does not offer the v2 API; start it with --enable-v2 (3.4, 3.5) or use api=auto",
+        client.endpoint()
+    ))
+}

@@ -1,0 +1,94 @@
+//! After a conditional write whose answer was lost: what became of it, by the events that etcd remembers.
+
+use std::time::Duration;
+
+use super::V2;
+use super::answer::Answer;
+use crate::base64::decode_lenient;
+use crate::error::{Error, Result};
+use crate::etcd::call::Call;
+use crate::etcd::{Entry, Expect, Identity, Key, Swap};
+
+/// How many events of a key are looked through.
+const MOST_EVENTS: usize = 200;
+
+/// How long to wait for an event that should be there already.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// A write whose answer was lost, and which was then refused.
+pub(super) struct Lost<'a> {
+    pub(super) key: Key<'a>,
+    pub(super) expect: Expect<'a>,
+    pub(super) value: &'a [u8],
+    pub(super) identity: Identity,
+    /// The store's index before the write was first sent, or less.
+    pub(super) since: u64,
+    /// The store's index at the look that followed the refusal.
+    pub(super) index: u64,
+    pub(super) doubt: String,
+}
+
+/// What the events say.
+enum Finding {
+    /// A write like this one was done, at this index.
+    Done(u64),
+    NotDone,
+    /// etcd no longer remembers.
+    Unknown,
+}
+
+impl V2 {
+    /// Decides a lost write by what happened to its key. It was refused when it was sent again, so it is over: it was
+    /// done before that, or will never be.
+    pub(super) fn find_out(&self, call: &Call, path: &str, lost: &Lost, current: Option<Entry>) -> Result<Swap> {
+        let unknown = |text: &str| Error::UnknownOutcome(call.cause(format_args!("{}; {text}", lost.doubt)));
+        match self.search(call, path, lost, current.as_ref())? {
+            Finding::NotDone => Ok(Swap::Lost(current)),
+            Finding::Done(index) if lost.identity == Identity::ByValue => Ok(Swap::Done(index)),
+            Finding::Done(_) => Err(unknown("the same value was written since, by this call or by another")),
+            Finding::Unknown => Err(unknown("etcd no longer remembers what happened to the key")),
+        }
+    }
+
+    fn search(&self, call: &Call, path: &str, lost: &Lost, current: Option<&Entry>) -> Result<Finding> {
+        let mut from = match lost.expect {
+            Expect::Revision(revision) => revision,
+            _ => lost.since,
+        };
+        let last = current.map_or(lost.index, |current| current.revision);
+        for _ in 0..MOST_EVENTS {
+            if from >= last {
+                return Ok(Finding::NotDone);
+            }
+            let target = format!("{path}?wait=true&waitIndex={}", from + 1);
+            let Some(answer) = self.poll(call, &target, GRACE)? else {
+                // Nothing more happened to a key that is gone; for one that is there its last event must come.
+                return Ok(if current.is_none() { Finding::NotDone } else { Finding::Unknown });
+            };
+            if answer.code.is_some() {
+                return Ok(Finding::Unknown);
+            }
+            let like_ours = is_like(lost, &answer);
+            let Some(node) = answer.into_event() else { return Ok(Finding::Unknown) };
+            if like_ours
+                && node.value.as_deref().and_then(|text| decode_lenient(text.as_bytes())).as_deref() == Some(lost.value)
+            {
+                return Ok(Finding::Done(node.modified_index));
+            }
+            if matches!(lost.expect, Expect::Revision(_)) {
+                // Whatever came first after the expected revision has made it outdated.
+                return Ok(Finding::NotDone);
+            }
+            from = node.modified_index;
+        }
+        Ok(Finding::Unknown)
+    }
+}
+
+fn is_like(lost: &Lost, answer: &Answer) -> bool {
+    debug_assert!(matches!(lost.key, Key::State | Key::Store(_)));
+    match lost.expect {
+        Expect::Absent => answer.action == "create",
+        Expect::Revision(_) | Expect::Value(_) => answer.action == "compareAndSwap",
+    }
+}

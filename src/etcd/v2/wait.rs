@@ -1,0 +1,56 @@
+//! Waiting for a key: one look, then a long-poll from the index of that look, so that nothing is missed between them.
+
+use std::time::Duration;
+
+use super::answer::{Answer, read};
+use super::{Node, V2, entry};
+use crate::error::Result;
+use crate::etcd::call::Call;
+use crate::etcd::client::Verdict;
+use crate::etcd::transport::Request;
+use crate::etcd::{Entry, Key};
+
+/// How long a long-poll is trusted. A follower that catches up by a snapshot forgets to tell of what it skipped.
+const LONGEST_POLL: Duration = Duration::from_secs(20);
+
+impl V2 {
+    /// Waits until `key` is there, which it was not at `index`.
+    pub(super) fn await_key(&self, call: &Call, key: Key, mut index: u64) -> Result<Entry> {
+        let path = self.path(key)?;
+        loop {
+            if let Some(node) = self.await_event(call, &path, index, false)?.filter(|node| node.value.is_some()) {
+                return entry(call, key, &node);
+            }
+            let (node, now) = self.look(call, &path)?;
+            if let Some(node) = node {
+                return entry(call, key, &node);
+            }
+            index = now;
+        }
+    }
+
+    /// The first event at `path` after `index`: the node as it is then. None where none came in time, or where only
+    /// another look can tell.
+    pub(super) fn await_event(&self, call: &Call, path: &str, index: u64, below: bool) -> Result<Option<Node>> {
+        let recursive = if below { "&recursive=true" } else { "" };
+        let target = format!("{path}?wait=true&waitIndex={}{recursive}", index + 1);
+        let answer = self.poll(call, &target, LONGEST_POLL)?;
+        if answer.is_none() && call.is_over() {
+            call.check()?;
+            return Err(call.timed_out("a change in etcd", None));
+        }
+        Ok(answer.and_then(Answer::into_event))
+    }
+
+    /// One long-poll: none where it ended without an answer that etcd gives.
+    pub(super) fn poll(&self, call: &Call, target: &str, bound: Duration) -> Result<Option<Answer>> {
+        let reply = self.client.poll(call, &Request::get(target), &self.headers, bound)?;
+        let Some(reply) = reply else { return Ok(None) };
+        match read(&self.client, &reply) {
+            Verdict::Answer(answer) => Ok(Some(answer)),
+            Verdict::Retry(_) => Ok(None),
+            // Another look meets the same refusal, and tells of it.
+            Verdict::Fail(..) => Ok(None),
+        }
+    }
+}

@@ -44,6 +44,9 @@ pub enum Error {
     /// etcd answered with an error that fits none of the others, or with something that is not etcd's.
     #[error("etcd answered with an error")]
     Server(#[source] Cause),
+    /// A local etcd could not be started; the cause holds its last words.
+    #[error("the local etcd could not be started")]
+    Start(#[source] Cause),
     /// The server, or this build, cannot do what was asked.
     #[error("{0}")]
     Unsupported(String),

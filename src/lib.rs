@@ -2,10 +2,11 @@
 //!
 //! A map of the house; the way in is the way down, and nothing calls up:
 //!
-//! - `ffi`: the C ABI. Each entry checks, converts, calls, and writes out.
+//! - [`ffi`]: the C ABI. Each entry checks, converts, calls, and writes out.
 //! - [`backend`]: the rendezvous state of a run, under a fencing token.
 //! - [`store`]: the c10d key/value store.
 //! - [`params`]: parameters, endpoints and the table of options.
+//! - [`server`]: a local etcd process.
 //! - `etcd`: the primitives that backend and store need, and the two APIs of etcd that provide them.
 //! - [`error`], `logging`, `base64`, `fork`: what everything stands on.
 
@@ -14,10 +15,11 @@ mod base64;
 pub mod error;
 #[allow(dead_code, reason = "the v3 API comes next")]
 mod etcd;
+pub mod ffi;
 mod fork;
-#[allow(dead_code, reason = "the C ABI comes next")]
 pub mod logging;
 pub mod params;
+pub mod server;
 pub mod store;
 
 pub use error::{Error, Result};

@@ -145,25 +145,21 @@ pub(crate) fn error(line: fmt::Arguments<'_>) {
 }
 
 /// `log` at [`Level::Warn`].
-#[allow(dead_code, reason = "the core that calls it is merged separately")]
 pub(crate) fn warn(line: fmt::Arguments<'_>) {
     log(Level::Warn, line);
 }
 
 /// `log` at [`Level::Info`].
-#[allow(dead_code, reason = "the core that calls it is merged separately")]
 pub(crate) fn info(line: fmt::Arguments<'_>) {
     log(Level::Info, line);
 }
 
 /// `log` at [`Level::Debug`].
-#[allow(dead_code, reason = "the core that calls it is merged separately")]
 pub(crate) fn debug(line: fmt::Arguments<'_>) {
     log(Level::Debug, line);
 }
 
 /// `log` at [`Level::Trace`].
-#[allow(dead_code, reason = "the core that calls it is merged separately")]
 pub(crate) fn trace(line: fmt::Arguments<'_>) {
     log(Level::Trace, line);
 }

@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::cancel::Cancel;
 use crate::error::{Cause, Error, Result};
+use crate::logging;
 
 /// The longest time that is reckoned with: a century, for "for ever".
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -56,8 +57,9 @@ impl<'a> Call<'a> {
         timeout: Duration,
         cancel: &'a Arc<Cancel>,
     ) -> Self {
-        let limit = if timeout.is_zero() { LOOK } else { timeout };
-        Self { waits: true, ..Self::new(operation, subject, limit, cancel) }
+        let mut call = Self::new(operation, subject, if timeout.is_zero() { LOOK } else { timeout }, cancel);
+        call.waits = true;
+        call
     }
 
     pub(crate) fn cancel(&self) -> &'a Arc<Cancel> {
@@ -125,6 +127,12 @@ impl<'a> Call<'a> {
     /// The words of a cause: what was tried, for how long, and `what` came of it.
     pub(crate) fn cause(&self, what: impl fmt::Display) -> Cause {
         Cause::new(format!("{self} failed after {} ms: {what}", self.elapsed().as_millis()))
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        logging::debug(format_args!("{self} took {} us", self.elapsed().as_micros()));
     }
 }
 

@@ -18,6 +18,7 @@ use super::names::Names;
 use super::net::{self, Connected, Stop, TcpConnector, Trace};
 use super::tls::Tls;
 use crate::fork::PerProcess;
+use crate::logging;
 
 /// The largest answer that is read: etcd's own values end at 10 MiB, directory listings may be larger.
 const LARGEST_BODY: u64 = 256 * 1024 * 1024;
@@ -154,6 +155,7 @@ impl Http {
 
     fn run(&self, member: &Authority, request: &Request, extra: &Headers) -> Result<Response<Body>, ureq::Error> {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        logging::trace(format_args!("{} {}://{member}{}", request.method, self.scheme, request.target));
         let target = PathAndQuery::try_from(request.target).map_err(ureq::http::Error::from)?;
         let uri =
             Uri::builder().scheme(self.scheme.clone()).authority(member.clone()).path_and_query(target).build()?;

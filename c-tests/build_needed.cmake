@@ -1,0 +1,17 @@
+# The shared library has its soname and needs nothing but the C library's family.
+
+execute_process(COMMAND "${READELF}" -d "${LIBRARY}" OUTPUT_VARIABLE dynamic COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "\\(NEEDED\\)[^\n]*\\[[^]\n]*" needed "${dynamic}")
+list(TRANSFORM needed REPLACE ".*\\[" "")
+if(NOT needed)
+  message(FATAL_ERROR "no dependency found at all:\n${dynamic}")
+endif()
+foreach(library IN LISTS needed)
+  if(NOT library MATCHES "^(lib(c|m|gcc_s|pthread|dl|rt)\\.so\\.[0-9]+|ld-linux[^/]*)$")
+    message(FATAL_ERROR "the library needs ${library}")
+  endif()
+endforeach()
+if(NOT dynamic MATCHES "\\(SONAME\\)[^\n]*\\[([^]\n]*)" OR NOT CMAKE_MATCH_1 STREQUAL SONAME)
+  message(FATAL_ERROR "the soname is '${CMAKE_MATCH_1}', not '${SONAME}'")
+endif()
+message(STATUS "${SONAME} needs ${needed}")

@@ -1,24 +1,25 @@
 /*
- * What needs no server: every function with NULL for every pointer, bad UTF-8, absurd numbers, double frees. Each
- * gives a status and a message that names the argument, leaves its outputs alone, and never crashes.
+ * What needs no server: every function with NULL for every pointer, bad UTF-8, absurd numbers,
+ * double frees. Each gives a status and a message that names the argument, leaves its outputs
+ * alone, and never crashes.
  */
 #include "check.h"
 
 /* The call refuses the argument of this name as NULL, in its own name. */
-#define CHECK_NULL(call, function, argument)                                                        \
-    do {                                                                                            \
-        CHECK_STATUS(call, RDZV_STATUS_NULL_ARGUMENT);                                              \
-        CHECK_INT(rdzv_last_error_status(), RDZV_STATUS_NULL_ARGUMENT);                             \
-        CHECK_STR(rdzv_last_error_message(),                                                        \
-                  "the argument '" argument "' of " function " must not be NULL");                  \
-        CHECK_STR(rdzv_last_error_cause(), "");                                                     \
+#define CHECK_NULL(call, function, argument)                                       \
+    do {                                                                           \
+        CHECK_STATUS(call, RDZV_STATUS_NULL_ARGUMENT);                             \
+        CHECK_INT(rdzv_last_error_status(), RDZV_STATUS_NULL_ARGUMENT);            \
+        CHECK_STR(rdzv_last_error_message(),                                       \
+                  "the argument '" argument "' of " function " must not be NULL"); \
+        CHECK_STR(rdzv_last_error_cause(), "");                                    \
     } while (0)
 
 /* The call refuses the argument of this name. */
-#define CHECK_INVALID(call, message)                           \
-    do {                                                       \
-        CHECK_STATUS(call, RDZV_STATUS_INVALID_ARGUMENT);      \
-        CHECK_CONTAINS(rdzv_last_error_message(), message);    \
+#define CHECK_INVALID(call, message)                        \
+    do {                                                    \
+        CHECK_STATUS(call, RDZV_STATUS_INVALID_ARGUMENT);   \
+        CHECK_CONTAINS(rdzv_last_error_message(), message); \
     } while (0)
 
 #define NOT_UTF8 "caf\xe9"
@@ -65,12 +66,12 @@ static void frees_and_getters(void) {
 static void null_handles(void) {
     rdzv_bytes bytes = {NULL, 7};
     rdzv_bytes_list list = {NULL, 7};
-    rdzv_store *store = (rdzv_store *)&bytes;
-    rdzv_backend *backend = (rdzv_backend *)&bytes;
+    rdzv_store* store = (rdzv_store*)&bytes;
+    rdzv_backend* backend = (rdzv_backend*)&bytes;
     uint64_t number = 7;
     int64_t sum = 7;
     bool flag = true;
-    const char *keys[] = {"k"};
+    const char* keys[] = {"k"};
 
     CHECK_NULL(rdzv_params_set(NULL, "k", "v"), "rdzv_params_set", "params");
     CHECK_NULL(rdzv_params_set_config(NULL, "k=v"), "rdzv_params_set_config", "params");
@@ -78,13 +79,15 @@ static void null_handles(void) {
     CHECK_NULL(rdzv_params_get(NULL, "k", &bytes), "rdzv_params_get", "params");
     CHECK_NULL(rdzv_create_backend(NULL, &backend, &store), "rdzv_create_backend", "params");
     CHECK_NULL(rdzv_get_state(NULL, &bytes, &number), "rdzv_get_state", "backend");
-    CHECK_NULL(rdzv_set_state(NULL, NULL, 0, 0, &bytes, &number, &flag), "rdzv_set_state", "backend");
+    CHECK_NULL(rdzv_set_state(NULL, NULL, 0, 0, &bytes, &number, &flag), "rdzv_set_state",
+               "backend");
     CHECK_NULL(rdzv_store_set(NULL, "k", NULL, 0), "rdzv_store_set", "store");
     CHECK_NULL(rdzv_store_get(NULL, "k", &bytes), "rdzv_store_get", "store");
     CHECK_NULL(rdzv_store_add(NULL, "k", 1, &sum), "rdzv_store_add", "store");
     CHECK_NULL(rdzv_store_wait(NULL, keys, 1, 0), "rdzv_store_wait", "store");
     CHECK_NULL(rdzv_store_check(NULL, keys, 1, &flag), "rdzv_store_check", "store");
-    CHECK_NULL(rdzv_store_compare_set(NULL, "k", NULL, 0, NULL, 0, &bytes), "rdzv_store_compare_set", "store");
+    CHECK_NULL(rdzv_store_compare_set(NULL, "k", NULL, 0, NULL, 0, &bytes),
+               "rdzv_store_compare_set", "store");
     CHECK_NULL(rdzv_store_delete_key(NULL, "k", &flag), "rdzv_store_delete_key", "store");
     CHECK_NULL(rdzv_store_num_keys(NULL, &number), "rdzv_store_num_keys", "store");
     CHECK_NULL(rdzv_store_append(NULL, "k", NULL, 0), "rdzv_store_append", "store");
@@ -106,38 +109,48 @@ static void null_handles(void) {
 
     CHECK(bytes.data == NULL && bytes.len == 7 && list.items == NULL && list.count == 7);
     CHECK(number == 7 && sum == 7 && flag);
-    CHECK((void *)store == &bytes && (void *)backend == &bytes);
+    CHECK((void*)store == &bytes && (void*)backend == &bytes);
 }
 
 static void parameters(void) {
-    rdzv_params *params = NULL;
-    rdzv_backend *backend = NULL;
-    rdzv_store *store = NULL;
+    rdzv_params* params = NULL;
+    rdzv_backend* backend = NULL;
+    rdzv_store* store = NULL;
     rdzv_bytes value = {NULL, 7};
 
     CHECK_NULL(rdzv_create_params(NULL, "", "run", 1, 1, &params), "rdzv_create_params", "backend");
     CHECK_NULL(rdzv_create_params("b", "", NULL, 1, 1, &params), "rdzv_create_params", "run_id");
     CHECK_NULL(rdzv_create_params("b", "", "run", 1, 1, NULL), "rdzv_create_params", "params");
-    CHECK_INVALID(rdzv_create_params(NOT_UTF8, "", "run", 1, 1, &params), "'backend' of rdzv_create_params is not valid UTF-8");
-    CHECK_INVALID(rdzv_create_params("b", NOT_UTF8, "run", 1, 1, &params), "'endpoint' of rdzv_create_params is not valid UTF-8");
-    CHECK_INVALID(rdzv_create_params("b", "", NOT_UTF8, 1, 1, &params), "'run_id' of rdzv_create_params is not valid UTF-8");
-    CHECK_INVALID(rdzv_create_params("b", NULL, "run", INT64_MIN, 1, &params), "(-9223372036854775808)");
+    CHECK_INVALID(rdzv_create_params(NOT_UTF8, "", "run", 1, 1, &params),
+                  "'backend' of rdzv_create_params is not valid UTF-8");
+    CHECK_INVALID(rdzv_create_params("b", NOT_UTF8, "run", 1, 1, &params),
+                  "'endpoint' of rdzv_create_params is not valid UTF-8");
+    CHECK_INVALID(rdzv_create_params("b", "", NOT_UTF8, 1, 1, &params),
+                  "'run_id' of rdzv_create_params is not valid UTF-8");
+    CHECK_INVALID(rdzv_create_params("b", NULL, "run", INT64_MIN, 1, &params),
+                  "(-9223372036854775808)");
     CHECK_INVALID(rdzv_create_params("b", NULL, "run", 0, 0, &params), "must be greater than zero");
-    CHECK_INVALID(rdzv_create_params("b", NULL, "run", INT64_MAX, 1, &params), "(9223372036854775807)");
+    CHECK_INVALID(rdzv_create_params("b", NULL, "run", INT64_MAX, 1, &params),
+                  "(9223372036854775807)");
     CHECK(params == NULL);
 
     CHECK_OK(rdzv_create_params("b", NULL, "run", 1, INT64_MAX, &params));
     CHECK_NULL(rdzv_params_set(params, NULL, "v"), "rdzv_params_set", "key");
     CHECK_NULL(rdzv_params_set(params, "k", NULL), "rdzv_params_set", "value");
-    CHECK_INVALID(rdzv_params_set(params, NOT_UTF8, "v"), "'key' of rdzv_params_set is not valid UTF-8");
-    CHECK_INVALID(rdzv_params_set(params, "k", NOT_UTF8), "'value' of rdzv_params_set is not valid UTF-8");
+    CHECK_INVALID(rdzv_params_set(params, NOT_UTF8, "v"),
+                  "'key' of rdzv_params_set is not valid UTF-8");
+    CHECK_INVALID(rdzv_params_set(params, "k", NOT_UTF8),
+                  "'value' of rdzv_params_set is not valid UTF-8");
     CHECK_NULL(rdzv_params_set_config(params, NULL), "rdzv_params_set_config", "config");
-    CHECK_INVALID(rdzv_params_set_config(params, NOT_UTF8), "'config' of rdzv_params_set_config is not valid UTF-8");
+    CHECK_INVALID(rdzv_params_set_config(params, NOT_UTF8),
+                  "'config' of rdzv_params_set_config is not valid UTF-8");
     CHECK_NULL(rdzv_params_unset(params, NULL), "rdzv_params_unset", "key");
-    CHECK_INVALID(rdzv_params_unset(params, NOT_UTF8), "'key' of rdzv_params_unset is not valid UTF-8");
+    CHECK_INVALID(rdzv_params_unset(params, NOT_UTF8),
+                  "'key' of rdzv_params_unset is not valid UTF-8");
     CHECK_NULL(rdzv_params_get(params, NULL, &value), "rdzv_params_get", "key");
     CHECK_NULL(rdzv_params_get(params, "k", NULL), "rdzv_params_get", "value");
-    CHECK_INVALID(rdzv_params_get(params, NOT_UTF8, &value), "'key' of rdzv_params_get is not valid UTF-8");
+    CHECK_INVALID(rdzv_params_get(params, NOT_UTF8, &value),
+                  "'key' of rdzv_params_get is not valid UTF-8");
     CHECK_NULL(rdzv_create_backend(params, NULL, &store), "rdzv_create_backend", "backend");
     CHECK_NULL(rdzv_create_backend(params, &backend, NULL), "rdzv_create_backend", "store");
     CHECK(value.data == NULL && value.len == 7 && backend == NULL && store == NULL);
@@ -159,28 +172,33 @@ static void parameters(void) {
 }
 
 static void server_options(void) {
-    rdzv_server_options *options = NULL;
+    rdzv_server_options* options = NULL;
     CHECK_OK(rdzv_create_server_options(&options));
     CHECK_OK(rdzv_server_options_set(options, "attempts", "1"));
     CHECK_NULL(rdzv_server_options_set(options, NULL, "v"), "rdzv_server_options_set", "key");
     CHECK_NULL(rdzv_server_options_set(options, "host", NULL), "rdzv_server_options_set", "value");
-    CHECK_INVALID(rdzv_server_options_set(options, NOT_UTF8, "v"), "'key' of rdzv_server_options_set is not valid UTF-8");
-    CHECK_INVALID(rdzv_server_options_set(options, "host", NOT_UTF8), "'value' of rdzv_server_options_set is not valid UTF-8");
-    CHECK_STATUS(rdzv_server_options_set(options, "no such option", "1"), RDZV_STATUS_INVALID_ARGUMENT);
-    CHECK_STATUS(rdzv_server_options_set(options, "port", "99999999999999999999"), RDZV_STATUS_INVALID_ARGUMENT);
+    CHECK_INVALID(rdzv_server_options_set(options, NOT_UTF8, "v"),
+                  "'key' of rdzv_server_options_set is not valid UTF-8");
+    CHECK_INVALID(rdzv_server_options_set(options, "host", NOT_UTF8),
+                  "'value' of rdzv_server_options_set is not valid UTF-8");
+    CHECK_STATUS(rdzv_server_options_set(options, "no such option", "1"),
+                 RDZV_STATUS_INVALID_ARGUMENT);
+    CHECK_STATUS(rdzv_server_options_set(options, "port", "99999999999999999999"),
+                 RDZV_STATUS_INVALID_ARGUMENT);
     CHECK_STATUS(rdzv_server_options_set(options, "attempts", "-1"), RDZV_STATUS_INVALID_ARGUMENT);
     CHECK_NULL(rdzv_start_server(options, NULL), "rdzv_start_server", "server");
     rdzv_free_server_options(options);
 }
 
-static void never_called(int32_t level, const char *message, void *user_data) {
+static void never_called(int32_t level, const char* message, void* user_data) {
     (void)user_data;
     fprintf(stderr, "a log line at level %d: %s\n", (int)level, message);
     exit(1);
 }
 
 static void logging(void) {
-    CHECK_INVALID(rdzv_set_log_callback(-1, never_called, NULL), "'level' of rdzv_set_log_callback");
+    CHECK_INVALID(rdzv_set_log_callback(-1, never_called, NULL),
+                  "'level' of rdzv_set_log_callback");
     CHECK_INVALID(rdzv_set_log_callback(INT32_MAX, NULL, NULL), "'level' of rdzv_set_log_callback");
     CHECK_OK(rdzv_set_log_callback(RDZV_LOG_OFF, never_called, NULL));
     CHECK_OK(rdzv_set_log_callback(RDZV_LOG_TRACE, never_called, NULL));

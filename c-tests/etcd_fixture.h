@@ -1,5 +1,6 @@
 /*
- * The etcd of an int_ test: the library's own server on a free port, one for each test process, gone with it.
+ * The etcd of an int_ test: the library's own server on a free port, one for each test process,
+ * gone with it.
  *
  *   RDZV_ETCD_BINARY   which etcd (else what rdzv_start_server() finds)
  *   RDZV_TEST_API      which API the clients use: auto (default), v2 or v3
@@ -9,17 +10,17 @@
 
 #include "check.h"
 
-static rdzv_server *fixture_server = NULL;
+static rdzv_server* fixture_server = NULL;
 
 /* The API that the test is to use: "auto", "v2" or "v3". */
-static inline const char *fixture_api(void) {
-    const char *api = getenv("RDZV_TEST_API");
+static inline const char* fixture_api(void) {
+    const char* api = getenv("RDZV_TEST_API");
     return api == NULL || api[0] == '\0' ? "auto" : api;
 }
 
 /* Starts the server. */
 static inline void fixture_start(void) {
-    rdzv_server_options *options = NULL;
+    rdzv_server_options* options = NULL;
     CHECK(fixture_server == NULL);
     CHECK_OK(rdzv_create_server_options(&options));
     if (strcmp(fixture_api(), "v2") == 0) {
@@ -37,27 +38,28 @@ static inline void fixture_stop(void) {
 }
 
 /* host:port of the server. */
-static inline const char *fixture_endpoint(void) {
+static inline const char* fixture_endpoint(void) {
     return rdzv_server_endpoint(fixture_server);
 }
 
 /* Parameters that reach the server; free them with rdzv_free_params(). */
-static inline rdzv_params *fixture_params(const char *run_id) {
-    rdzv_params *params = NULL;
+static inline rdzv_params* fixture_params(const char* run_id) {
+    rdzv_params* params = NULL;
     CHECK_OK(rdzv_create_params("etcd", fixture_endpoint(), run_id, 1, 4, &params));
     CHECK_OK(rdzv_params_set(params, "api", fixture_api()));
     return params;
 }
 
 /* A backend of the run id and a store; free both. */
-static inline void fixture_connect_run(const char *run_id, rdzv_backend **backend, rdzv_store **store) {
-    rdzv_params *params = fixture_params(run_id);
+static inline void fixture_connect_run(const char* run_id, rdzv_backend** backend,
+                                       rdzv_store** store) {
+    rdzv_params* params = fixture_params(run_id);
     CHECK_OK(rdzv_create_backend(params, backend, store));
     rdzv_free_params(params);
 }
 
 /* A backend and a store of the run "dummy_run"; free both. */
-static inline void fixture_connect(rdzv_backend **backend, rdzv_store **store) {
+static inline void fixture_connect(rdzv_backend** backend, rdzv_store** store) {
     fixture_connect_run("dummy_run", backend, store);
 }
 

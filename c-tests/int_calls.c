@@ -1,16 +1,16 @@
 /*
- * Each exported function once with valid arguments, and each of its pointers once with NULL on a live handle. Run under
- * valgrind this shows that every output is given and freed.
+ * Each exported function once with valid arguments, and each of its pointers once with NULL on a
+ * live handle. Run under valgrind this shows that every output is given and freed.
  */
 #include "etcd_fixture.h"
 
-#define CHECK_NULL(call, argument)                                                     \
-    do {                                                                               \
-        CHECK_STATUS(call, RDZV_STATUS_NULL_ARGUMENT);                                 \
-        CHECK_CONTAINS(rdzv_last_error_message(), "the argument '" argument "' of ");  \
+#define CHECK_NULL(call, argument)                                                    \
+    do {                                                                              \
+        CHECK_STATUS(call, RDZV_STATUS_NULL_ARGUMENT);                                \
+        CHECK_CONTAINS(rdzv_last_error_message(), "the argument '" argument "' of "); \
     } while (0)
 
-#define TEXT(text) (const uint8_t *)(text), strlen(text)
+#define TEXT(text) (const uint8_t*)(text), strlen(text)
 
 static void server(void) {
     char endpoint[300];
@@ -21,7 +21,7 @@ static void server(void) {
     CHECK_CONTAINS(rdzv_server_version(fixture_server), ".");
 }
 
-static void state(const rdzv_backend *backend) {
+static void state(const rdzv_backend* backend) {
     rdzv_bytes value = {NULL, 0};
     uint64_t token = 0, first = 0;
     bool has_set = false;
@@ -56,11 +56,12 @@ static void state(const rdzv_backend *backend) {
     CHECK_NULL(rdzv_set_state(backend, NULL, 0, 0, NULL, &token, &has_set), "state_out");
     CHECK_NULL(rdzv_set_state(backend, NULL, 0, 0, &value, NULL, &has_set), "token_out");
     CHECK_NULL(rdzv_set_state(backend, NULL, 0, 0, &value, &token, NULL), "has_set");
-    CHECK_STATUS(rdzv_set_state(backend, (const uint8_t *)"x", SIZE_MAX, 0, &value, &token, &has_set),
-                 RDZV_STATUS_INVALID_ARGUMENT);
+    CHECK_STATUS(
+        rdzv_set_state(backend, (const uint8_t*)"x", SIZE_MAX, 0, &value, &token, &has_set),
+        RDZV_STATUS_INVALID_ARGUMENT);
 }
 
-static void one_key(const rdzv_store *store) {
+static void one_key(const rdzv_store* store) {
     rdzv_bytes value = {NULL, 0};
     int64_t sum = 0;
     bool deleted = false;
@@ -101,16 +102,17 @@ static void one_key(const rdzv_store *store) {
     CHECK_NULL(rdzv_store_append(store, "key", NULL, 1), "value");
     CHECK_NULL(rdzv_store_delete_key(store, NULL, &deleted), "key");
     CHECK_NULL(rdzv_store_delete_key(store, "key", NULL), "deleted");
-    CHECK_STATUS(rdzv_store_set(store, "key", (const uint8_t *)"x", SIZE_MAX), RDZV_STATUS_INVALID_ARGUMENT);
+    CHECK_STATUS(rdzv_store_set(store, "key", (const uint8_t*)"x", SIZE_MAX),
+                 RDZV_STATUS_INVALID_ARGUMENT);
     /* None of the refused calls has sent anything. */
     CHECK_OK(rdzv_store_add(store, "count", 0, &sum));
     CHECK_INT(sum, -3);
 }
 
-static void many_keys(const rdzv_store *store) {
+static void many_keys(const rdzv_store* store) {
     static uint8_t one[] = "1", two[] = "22";
-    const char *keys[] = {"many/a", "many\xff//b"};
-    const char *null_keys[] = {"many/a", NULL};
+    const char* keys[] = {"many/a", "many\xff//b"};
+    const char* null_keys[] = {"many/a", NULL};
     const rdzv_bytes values[] = {{one, 1}, {two, 2}};
     const rdzv_bytes null_values[] = {{one, 1}, {NULL, 2}};
     rdzv_bytes_list list = {NULL, 0};
@@ -139,7 +141,7 @@ static void many_keys(const rdzv_store *store) {
     for (size_t index = 0; index < 2; index++) {
         bool found = false;
         for (size_t item = 0; item < list.count; item++) {
-            found = found || strcmp((const char *)list.items[item].data, keys[index]) == 0;
+            found = found || strcmp((const char*)list.items[item].data, keys[index]) == 0;
         }
         CHECK(found);
     }
@@ -169,7 +171,7 @@ static void many_keys(const rdzv_store *store) {
     CHECK_STATUS(rdzv_store_wait(store, keys, SIZE_MAX / 16, 0), RDZV_STATUS_INVALID_ARGUMENT);
 }
 
-static void queues_and_barrier(const rdzv_store *store) {
+static void queues_and_barrier(const rdzv_store* store) {
     rdzv_bytes value = {NULL, 0};
     uint64_t len = 7;
 
@@ -195,7 +197,7 @@ static void queues_and_barrier(const rdzv_store *store) {
     CHECK_STATUS(rdzv_store_barrier(store, "barrier0", 0, 0), RDZV_STATUS_INVALID_ARGUMENT);
 }
 
-static void handles(const rdzv_store *store) {
+static void handles(const rdzv_store* store) {
     rdzv_store *other = NULL, *prefixed = NULL;
     rdzv_bytes value = {NULL, 0};
     uint64_t timeout_ms = 0;
@@ -230,14 +232,14 @@ static void handles(const rdzv_store *store) {
     rdzv_free_store(prefixed);
 }
 
-static void count_line(int32_t level, const char *message, void *user_data) {
+static void count_line(int32_t level, const char* message, void* user_data) {
     CHECK(level >= RDZV_LOG_ERROR && level <= RDZV_LOG_TRACE && strchr(message, '\n') == NULL);
-    *(int *)user_data += 1;
+    *(int*)user_data += 1;
 }
 
 int main(void) {
-    rdzv_backend *backend = NULL;
-    rdzv_store *store = NULL;
+    rdzv_backend* backend = NULL;
+    rdzv_store* store = NULL;
     rdzv_bytes value = {NULL, 0};
     uint64_t token = 0;
     int lines = 0;

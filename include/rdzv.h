@@ -328,7 +328,7 @@ void rdzv_bytes_list_free(struct rdzv_bytes_list *list);
  * `backend` is a label for your own use, such as "etcd-v2": any text that is not empty. `endpoint` is `host`,
  * `host:port`, `[ipv6]:port` or a comma-separated list of them; the host defaults to `localhost` and the port to
  * 2379, NULL and "" to both. `run_id` names the rendezvous; those who use the same one meet. `min_nodes` must be
- * greater than zero and `max_nodes` not smaller.
+ * greater than zero and `max_nodes` not smaller. Endpoint and run id are checked where a backend is created.
  *
  * On success `*params` is owned by the caller: free it with `rdzv_free_params()`.
  *
@@ -348,11 +348,11 @@ rdzv_status rdzv_create_params(const char *backend,
 /**
  * Sets the option `key` to `value`, replacing what it was. Both are UTF-8.
  *
- * The options and their defaults are listed in the README. A known option is checked here; an unknown one is kept,
- * and only read by whoever asks for it.
+ * The options and their defaults are listed in the README. Values are checked where a backend is created. Unknown
+ * options are kept, can be read back, and have no effect.
  *
- * Returns `RDZV_STATUS_OK`, `RDZV_STATUS_NULL_ARGUMENT`, or `RDZV_STATUS_INVALID_ARGUMENT`, which leaves the option
- * as it was.
+ * Returns `RDZV_STATUS_OK`, `RDZV_STATUS_NULL_ARGUMENT`, or `RDZV_STATUS_INVALID_ARGUMENT` for an empty `key` and
+ * for text that is not UTF-8; the option is then as it was.
  *
  * # Safety
  * `params` must be NULL or live and not in use elsewhere; each text must be NULL or NUL-terminated.
@@ -362,10 +362,11 @@ rdzv_status rdzv_params_set(struct rdzv_params *params,
                             const char *value);
 
 /**
- * Sets several options at once from `config`, which reads `key1=value1,key2=value2`. A later one replaces an earlier
- * one of the same key; a value cannot contain a comma.
+ * Sets several options at once from `config`, which reads `key1=value1,key2=value2`. White space around keys and
+ * values is dropped, the last of equal keys counts, and a value cannot contain a comma.
  *
- * Returns as `rdzv_params_set()` does. On failure no option is changed.
+ * Returns as `rdzv_params_set()` does, `RDZV_STATUS_INVALID_ARGUMENT` also where `config` does not have that format.
+ * On failure no option is changed.
  *
  * # Safety
  * `params` must be NULL or live and not in use elsewhere; `config` must be NULL or NUL-terminated.
@@ -686,15 +687,17 @@ rdzv_status rdzv_store_multi_set(const struct rdzv_store *store,
                                  size_t count);
 
 /**
- * Counts the keys; a handle with a prefix counts those under its prefix. Queues are not keys.
+ * Counts the keys of the whole store, of all runs; through a prefix too, as c10d's `PrefixStore` does. Queues are not
+ * keys.
  *
  * # Safety
  * `store` must be NULL or live; `count` must be NULL or writable.
  */
-rdzv_status rdzv_store_num_keys(const struct rdzv_store *store, uint64_t *count);
+rdzv_status rdzv_store_num_keys(const struct rdzv_store *store,
+                                uint64_t *count);
 
 /**
- * Lists the keys, in no particular order; a handle with a prefix lists those under its prefix, without it.
+ * Lists the keys, sorted by their bytes; a handle with a prefix lists those under its prefix, without it.
  *
  * Free `*keys` with `rdzv_bytes_list_free()`. A key is a C string unless a peer wrote one with a NUL inside, which
  * only its `len` tells and which no call that takes a C string can name.
@@ -770,18 +773,18 @@ rdzv_status rdzv_create_server_options(struct rdzv_server_options **options);
  *
  * | key | value | default |
  * |---|---|---|
- * | `binary` | path of etcd | `RDZV_ETCD_BINARY`, then `TORCHELASTIC_ETCD_BINARY_PATH`, then `etcd` in `PATH` |
- * | `data_dir` | where etcd keeps its data; stays when the server stops | a temporary directory that goes with the server |
- * | `host` | where it listens | `localhost` |
- * | `port` | the client port, 0 for a free one | 0 |
- * | `timeout_ms` | how long one attempt to start may take, in milliseconds | 60000 |
- * | `attempts` | how often starting is tried | 3 |
- * | `enable_v2` | `true`, `false`, or `auto`: where the binary knows the v2 API | `auto` |
- * | `stderr` | `inherit` or `discard`; the last lines go into the error where starting fails | `discard` |
+ * | `binary` | path of etcd | `RDZV_ETCD_BINARY`, `TORCHELASTIC_ETCD_BINARY_PATH`, `etcd` in `PATH` |
+ * | `data_dir` | where etcd keeps its data; never removed | a temporary directory that goes with the server |
+ * | `host` | `localhost` or the IP address to listen on | `localhost` |
+ * | `port` | 0 to 65535, 0 being any free one | 0 |
+ * | `timeout_ms` | how long the start may take, in milliseconds, up to a day | 60000 |
+ * | `attempts` | 1 to 100: how often etcd is started when its port turns out to be taken | 3 |
+ * | `enable_v2` | `true`, `false`, or `auto`: where this etcd knows the v2 API | `auto` |
+ * | `stderr` | `inherit`, or `discard`, which keeps the last lines for error messages | `discard` |
  * | `args` | more arguments for etcd, separated by white space | none |
  *
- * Returns `RDZV_STATUS_OK`, `RDZV_STATUS_NULL_ARGUMENT`, or `RDZV_STATUS_INVALID_ARGUMENT` for a wrong value or
- * unknown key.
+ * Returns `RDZV_STATUS_OK`, `RDZV_STATUS_NULL_ARGUMENT`, or `RDZV_STATUS_INVALID_ARGUMENT` for an unknown key or a
+ * wrong value; the option is then as it was.
  *
  * # Safety
  * `options` must be NULL or live and not in use elsewhere; each text must be NULL or NUL-terminated.
@@ -803,9 +806,9 @@ void rdzv_free_server_options(struct rdzv_server_options *options);
  *
  * On success `*server` is owned by the caller: free it with `rdzv_free_server()`.
  *
- * Returns `RDZV_STATUS_OK`, `RDZV_STATUS_NULL_ARGUMENT`, `RDZV_STATUS_INVALID_ARGUMENT` (no such binary: the message
- * says where was looked), `RDZV_STATUS_TIMEOUT` (it did not get ready), `RDZV_STATUS_SERVER` (it exited: the cause
- * has its last lines), or `RDZV_STATUS_UNSUPPORTED` (v2 is asked for and this etcd has none).
+ * Returns `RDZV_STATUS_OK`, `RDZV_STATUS_NULL_ARGUMENT`, `RDZV_STATUS_INVALID_ARGUMENT` (the etcd that is named is
+ * not there), `RDZV_STATUS_TIMEOUT` (it did not get ready), `RDZV_STATUS_SERVER` (none was found, or it exited: the
+ * cause has its last lines), or `RDZV_STATUS_UNSUPPORTED` (v2 is asked for and this etcd has none).
  *
  * # Safety
  * `options` must be NULL or live; `server` must be NULL or writable.

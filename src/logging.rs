@@ -5,7 +5,7 @@
 //!
 //! The callback runs under a read lock, so that whoever replaces it knows, when [`set_callback`] returns, that the
 //! old one runs no more. A lock held by another thread at the time of a `fork()` stays held in the child for ever.
-//! Therefore every process has a `Slot` of its own and a forked child starts with logging off.
+//! Therefore every process has a slot of its own and a forked child starts with logging off.
 
 use std::cell::Cell;
 use std::fmt;
@@ -139,27 +139,27 @@ pub(crate) fn log(level: Level, line: fmt::Arguments<'_>) {
     }
 }
 
-/// `log` at [`Level::Error`].
+/// [`log()`] at [`Level::Error`].
 pub(crate) fn error(line: fmt::Arguments<'_>) {
     log(Level::Error, line);
 }
 
-/// `log` at [`Level::Warn`].
+/// [`log()`] at [`Level::Warn`].
 pub(crate) fn warn(line: fmt::Arguments<'_>) {
     log(Level::Warn, line);
 }
 
-/// `log` at [`Level::Info`].
+/// [`log()`] at [`Level::Info`].
 pub(crate) fn info(line: fmt::Arguments<'_>) {
     log(Level::Info, line);
 }
 
-/// `log` at [`Level::Debug`].
+/// [`log()`] at [`Level::Debug`].
 pub(crate) fn debug(line: fmt::Arguments<'_>) {
     log(Level::Debug, line);
 }
 
-/// `log` at [`Level::Trace`].
+/// [`log()`] at [`Level::Trace`].
 pub(crate) fn trace(line: fmt::Arguments<'_>) {
     log(Level::Trace, line);
 }

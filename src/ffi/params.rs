@@ -22,7 +22,7 @@ const _: () = args::shared_by_threads::<rdzv_params>();
 /// `backend` is a label for your own use, such as "etcd-v2": any text that is not empty. `endpoint` is `host`,
 /// `host:port`, `[ipv6]:port` or a comma-separated list of them; the host defaults to `localhost` and the port to
 /// 2379, NULL and "" to both. `run_id` names the rendezvous; those who use the same one meet. `min_nodes` must be
-/// greater than zero and `max_nodes` not smaller.
+/// greater than zero and `max_nodes` not smaller. Endpoint and run id are checked where a backend is created.
 ///
 /// On success `*params` is owned by the caller: free it with `rdzv_free_params()`.
 ///
@@ -57,11 +57,11 @@ pub unsafe extern "C" fn rdzv_create_params(
 
 /// Sets the option `key` to `value`, replacing what it was. Both are UTF-8.
 ///
-/// The options and their defaults are listed in the README. A known option is checked here; an unknown one is kept,
-/// and only read by whoever asks for it.
+/// The options and their defaults are listed in the README. Values are checked where a backend is created. Unknown
+/// options are kept, can be read back, and have no effect.
 ///
-/// Returns `RDZV_STATUS_OK`, `RDZV_STATUS_NULL_ARGUMENT`, or `RDZV_STATUS_INVALID_ARGUMENT`, which leaves the option
-/// as it was.
+/// Returns `RDZV_STATUS_OK`, `RDZV_STATUS_NULL_ARGUMENT`, or `RDZV_STATUS_INVALID_ARGUMENT` for an empty `key` and
+/// for text that is not UTF-8; the option is then as it was.
 ///
 /// # Safety
 /// `params` must be NULL or live and not in use elsewhere; each text must be NULL or NUL-terminated.
@@ -79,10 +79,11 @@ pub unsafe extern "C" fn rdzv_params_set(
     })
 }
 
-/// Sets several options at once from `config`, which reads `key1=value1,key2=value2`. A later one replaces an earlier
-/// one of the same key; a value cannot contain a comma.
+/// Sets several options at once from `config`, which reads `key1=value1,key2=value2`. White space around keys and
+/// values is dropped, the last of equal keys counts, and a value cannot contain a comma.
 ///
-/// Returns as `rdzv_params_set()` does. On failure no option is changed.
+/// Returns as `rdzv_params_set()` does, `RDZV_STATUS_INVALID_ARGUMENT` also where `config` does not have that format.
+/// On failure no option is changed.
 ///
 /// # Safety
 /// `params` must be NULL or live and not in use elsewhere; `config` must be NULL or NUL-terminated.

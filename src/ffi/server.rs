@@ -47,18 +47,18 @@ pub unsafe extern "C" fn rdzv_create_server_options(options: *mut *mut rdzv_serv
 ///
 /// | key | value | default |
 /// |---|---|---|
-/// | `binary` | path of etcd | `RDZV_ETCD_BINARY`, then `TORCHELASTIC_ETCD_BINARY_PATH`, then `etcd` in `PATH` |
-/// | `data_dir` | where etcd keeps its data; stays when the server stops | a temporary directory that goes with the server |
-/// | `host` | where it listens | `localhost` |
-/// | `port` | the client port, 0 for a free one | 0 |
-/// | `timeout_ms` | how long one attempt to start may take, in milliseconds | 60000 |
-/// | `attempts` | how often starting is tried | 3 |
-/// | `enable_v2` | `true`, `false`, or `auto`: where the binary knows the v2 API | `auto` |
-/// | `stderr` | `inherit` or `discard`; the last lines go into the error where starting fails | `discard` |
+/// | `binary` | path of etcd | `RDZV_ETCD_BINARY`, `TORCHELASTIC_ETCD_BINARY_PATH`, `etcd` in `PATH` |
+/// | `data_dir` | where etcd keeps its data; never removed | a temporary directory that goes with the server |
+/// | `host` | `localhost` or the IP address to listen on | `localhost` |
+/// | `port` | 0 to 65535, 0 being any free one | 0 |
+/// | `timeout_ms` | how long the start may take, in milliseconds, up to a day | 60000 |
+/// | `attempts` | 1 to 100: how often etcd is started when its port turns out to be taken | 3 |
+/// | `enable_v2` | `true`, `false`, or `auto`: where this etcd knows the v2 API | `auto` |
+/// | `stderr` | `inherit`, or `discard`, which keeps the last lines for error messages | `discard` |
 /// | `args` | more arguments for etcd, separated by white space | none |
 ///
-/// Returns `RDZV_STATUS_OK`, `RDZV_STATUS_NULL_ARGUMENT`, or `RDZV_STATUS_INVALID_ARGUMENT` for a wrong value or
-/// unknown key.
+/// Returns `RDZV_STATUS_OK`, `RDZV_STATUS_NULL_ARGUMENT`, or `RDZV_STATUS_INVALID_ARGUMENT` for an unknown key or a
+/// wrong value; the option is then as it was.
 ///
 /// # Safety
 /// `options` must be NULL or live and not in use elsewhere; each text must be NULL or NUL-terminated.
@@ -90,9 +90,9 @@ pub unsafe extern "C" fn rdzv_free_server_options(options: *mut rdzv_server_opti
 ///
 /// On success `*server` is owned by the caller: free it with `rdzv_free_server()`.
 ///
-/// Returns `RDZV_STATUS_OK`, `RDZV_STATUS_NULL_ARGUMENT`, `RDZV_STATUS_INVALID_ARGUMENT` (no such binary: the message
-/// says where was looked), `RDZV_STATUS_TIMEOUT` (it did not get ready), `RDZV_STATUS_SERVER` (it exited: the cause
-/// has its last lines), or `RDZV_STATUS_UNSUPPORTED` (v2 is asked for and this etcd has none).
+/// Returns `RDZV_STATUS_OK`, `RDZV_STATUS_NULL_ARGUMENT`, `RDZV_STATUS_INVALID_ARGUMENT` (the etcd that is named is
+/// not there), `RDZV_STATUS_TIMEOUT` (it did not get ready), `RDZV_STATUS_SERVER` (none was found, or it exited: the
+/// cause has its last lines), or `RDZV_STATUS_UNSUPPORTED` (v2 is asked for and this etcd has none).
 ///
 /// # Safety
 /// `options` must be NULL or live; `server` must be NULL or writable.

@@ -97,7 +97,8 @@ pub unsafe extern "C" fn rdzv_store_multi_set(
     })
 }
 
-/// Counts the keys; a handle with a prefix counts those under its prefix. Queues are not keys.
+/// Counts the keys of the whole store, of all runs; through a prefix too, as c10d's `PrefixStore` does. Queues are not
+/// keys.
 ///
 /// # Safety
 /// `store` must be NULL or live; `count` must be NULL or writable.
@@ -111,7 +112,7 @@ pub unsafe extern "C" fn rdzv_store_num_keys(store: *const rdzv_store, count: *m
     })
 }
 
-/// Lists the keys, in no particular order; a handle with a prefix lists those under its prefix, without it.
+/// Lists the keys, sorted by their bytes; a handle with a prefix lists those under its prefix, without it.
 ///
 /// Free `*keys` with `rdzv_bytes_list_free()`. A key is a C string unless a peer wrote one with a NUL inside, which
 /// only its `len` tells and which no call that takes a C string can name.

@@ -13,7 +13,6 @@
 pub mod backend;
 mod base64;
 pub mod error;
-#[allow(dead_code, reason = "the v3 API comes next")]
 mod etcd;
 pub mod ffi;
 mod fork;

@@ -10,17 +10,10 @@ use super::call::{Call, Subject};
 use super::cancel::Cancel;
 use super::client::{Client, Refusal, Repeat, Verdict};
 use super::tls::Tls;
-use super::transport::{Http, Reply, Request};
-use super::v2;
+use super::transport::{Headers, Http, Reply, Request};
+use super::{v2, v3};
 use crate::error::{Cause, Error, Result};
 use crate::params::{ApiChoice, Settings};
-
-/// What a server says of its v2 API.
-enum Offer {
-    /// It is there, and these are the members' URLs.
-    V2(Vec<Authority>),
-    Absent,
-}
 
 /// Contacts etcd, in at most three requests, and returns the API to use.
 pub(crate) fn connect(settings: &Settings) -> Result<Arc<dyn Kv>> {
@@ -40,36 +33,54 @@ pub(crate) fn connect(settings: &Settings) -> Result<Arc<dyn Kv>> {
     let mut client = Client::new(http, named, v2::PROBE);
     let cancel = Arc::new(Cancel::new());
     let call = Call::new("connecting to etcd", Subject::Nothing, settings.read_timeout, &cancel);
-    let kv: Arc<dyn Kv> = match offer(&client, &call, settings.api)? {
-        Offer::V2(members) => {
-            // As many as the user named are most likely the same under other names.
-            if members.len() > settings.endpoints.len() {
-                client.learn(members);
-            }
-            client.set_reconnect_timeout(settings.reconnect_timeout);
-            Arc::new(v2::V2::new(client, settings)?)
-        }
-        Offer::Absent => return Err(absent(&client)),
+    let offered = match settings.api {
+        ApiChoice::V3 => None,
+        ApiChoice::Auto | ApiChoice::V2 => ask_v2(&client, &call)?,
     };
-    Ok(kv)
-}
-
-fn offer(client: &Client, call: &Call, api: ApiChoice) -> Result<Offer> {
-    if api == ApiChoice::V3 {
-        return Ok(Offer::Absent);
+    match (offered, settings.api) {
+        (Some(members), _) => {
+            ready(&mut client, members, settings);
+            Ok(Arc::new(v2::V2::new(client, settings)?))
+        }
+        (None, ApiChoice::V2) => Err(no_v2(&client)),
+        (None, _) => {
+            client.set_probe(v3::PROBE);
+            let members = ask_v3(&client, &call)?;
+            ready(&mut client, members, settings);
+            Ok(Arc::new(v3::V3::new(client, settings)?))
+        }
     }
-    // This needs no credentials, and a member without a leader answers it too.
-    client.ask(call, &Request::get("/v2/machines"), &Vec::new(), Repeat::Read, read_machines)
 }
 
-fn read_machines(reply: &Reply) -> Verdict<Offer> {
+/// From now on a member that does not answer is tried again for a while.
+fn ready(client: &mut Client, members: Vec<Authority>, settings: &Settings) {
+    // As many as the user named are most likely the same under other names.
+    if members.len() > settings.endpoints.len() {
+        client.learn(members);
+    }
+    client.set_reconnect_timeout(settings.reconnect_timeout);
+}
+
+/// The members by the v2 API, none where it is switched off. This needs no credentials, and a member without a leader
+/// answers it too.
+fn ask_v2(client: &Client, call: &Call) -> Result<Option<Vec<Authority>>> {
+    client.ask(call, &Request::get("/v2/machines"), &Headers::new(), Repeat::Read, read_machines)
+}
+
+/// The members by the v3 API; an empty list where they are not told without credentials.
+fn ask_v3(client: &Client, call: &Call) -> Result<Vec<Authority>> {
+    let read = |reply: &Reply| v3::read_members(client, reply);
+    client.ask(call, &(v3::PROBE.request)(), &Headers::new(), Repeat::Read, read)
+}
+
+fn read_machines(reply: &Reply) -> Verdict<Option<Vec<Authority>>> {
     if v2::is_switched_off(reply) {
-        return Verdict::Answer(Offer::Absent);
+        return Verdict::Answer(None);
     }
     let text = String::from_utf8_lossy(&reply.body);
     let members: Option<Vec<_>> = text.split(',').map(|url| authority_of(url.trim())).collect();
     match members {
-        Some(members) if reply.status == 200 => Verdict::Answer(Offer::V2(members)),
+        Some(members) if reply.status == 200 => Verdict::Answer(Some(members)),
         _ if reply.status >= 500 => Verdict::Retry(reply.excerpt()),
         _ => Verdict::Fail(Refusal::Connection, format!("this is no etcd: {}", reply.excerpt())),
     }
@@ -80,7 +91,7 @@ pub(super) fn authority_of(url: &str) -> Option<Authority> {
     url.parse::<Uri>().ok()?.into_parts().authority.filter(|authority| authority.port_u16().is_some())
 }
 
-fn absent(client: &Client) -> Error {
+fn no_v2(client: &Client) -> Error {
     Error::Unsupported(format!(
         "the etcd at {} does not offer the v2 API; start it with --enable-v2 (3.4, 3.5) or use api=auto",
         client.endpoint()

@@ -76,6 +76,38 @@ impl Layout {
     }
 }
 
+/// The keys of one run under v3: the same paths, with raw bytes.
+#[derive(Debug)]
+pub(super) struct RawLayout {
+    pub(super) state: Vec<u8>,
+    /// With a slash at its end, as the next two.
+    pub(super) store: Vec<u8>,
+    queues: Vec<u8>,
+    /// Where the processes keep the marks by which they recognise their own writes.
+    pub(super) slots: Vec<u8>,
+}
+
+impl RawLayout {
+    pub(super) fn new(key_prefix: &str, run_id: &str, store_prefix: &str) -> Result<Self> {
+        check_run_id(run_id)?;
+        Ok(Self {
+            state: format!("{key_prefix}/{run_id}").into_bytes(),
+            store: format!("{store_prefix}/").into_bytes(),
+            queues: format!("{store_prefix}_queues/").into_bytes(),
+            slots: format!("{store_prefix}_slots/").into_bytes(),
+        })
+    }
+
+    pub(super) fn store_key(&self, key: &[u8]) -> Vec<u8> {
+        [&self.store, key].concat()
+    }
+
+    /// What the keys of a queue's elements begin with. A store key has no NUL, so no two queues share any.
+    pub(super) fn queue(&self, queue: &[u8]) -> Vec<u8> {
+        [&self.queues, queue, b"\0"].concat()
+    }
+}
+
 /// Whether `name`, the base64 of a key, can be a path below the store's directory that is no other key's path, nor
 /// its directory: no empty component, and no component that ends where another key's base64 could end.
 fn is_lossless(name: &str) -> bool {

@@ -15,6 +15,7 @@ mod net;
 mod tls;
 mod transport;
 mod v2;
+mod v3;
 
 pub(crate) use backoff::Backoff;
 pub(crate) use call::{Call, Subject, printable};

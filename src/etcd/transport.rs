@@ -150,7 +150,7 @@ impl Http {
         let (result, trace) = net::bounded(deadline, call.cancel(), || self.run(member, request, headers));
         let (head, body) = result.map_err(|error| fault(&error, trace))?.into_parts();
         let reader = BufReader::with_capacity(4096, body.into_with_config().limit(LARGEST_BODY).reader());
-        Ok(Stream { status: head.status.as_u16(), headers: head.headers, reader, cancel: Arc::clone(call.cancel()) })
+        Ok(Stream { status: head.status.as_u16(), reader, cancel: Arc::clone(call.cancel()) })
     }
 
     fn run(&self, member: &Authority, request: &Request, extra: &Headers) -> Result<Response<Body>, ureq::Error> {
@@ -176,7 +176,6 @@ impl Http {
 /// An answer that goes on, line by line.
 pub(super) struct Stream {
     status: u16,
-    headers: HeaderMap,
     reader: BufReader<BodyReader<'static>>,
     cancel: Arc<Cancel>,
 }
@@ -193,15 +192,6 @@ impl Stream {
         let (result, trace) = net::bounded(deadline, &self.cancel, || reader.read_until(b'\n', &mut line));
         result.map_err(|error| fault(&ureq::Error::Io(error), trace))?;
         Ok(line)
-    }
-
-    /// Reads what is left, where the answer turns out not to be a stream.
-    pub(super) fn into_reply(mut self, deadline: Instant) -> Result<Reply, Fault> {
-        let mut body = Vec::new();
-        let reader = &mut self.reader;
-        let (result, trace) = net::bounded(deadline, &self.cancel, || io::Read::read_to_end(reader, &mut body));
-        result.map_err(|error| fault(&ureq::Error::Io(error), trace))?;
-        Ok(Reply { status: self.status, headers: self.headers, body })
     }
 }
 

@@ -1,0 +1,135 @@
+//! Transactions that are done exactly once, also where their answer is lost.
+//!
+//! Each transaction also writes a key of its own process, a slot, on condition that the slot is as it was left.
+//! Sent again after a lost answer it is therefore done only if it was not done before; and if it was, the slot tells.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::lease::Lease;
+use super::session::{Said, Session};
+use super::wire::{Compare, Op, Put, Range, RangeReply, Raw, Txn, TxnReply};
+use crate::error::{Error, Result};
+use crate::etcd::backoff::Backoff;
+use crate::etcd::call::Call;
+use crate::etcd::client::{Failure, Repeat};
+use crate::fork::PerProcess;
+
+/// What came of a transaction.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Done, at this revision.
+    Done(u64),
+    /// Its conditions did not hold; the answers of its `failure` part.
+    Lost(Vec<RangeReply>),
+}
+
+#[derive(Debug)]
+struct Slot {
+    key: Vec<u8>,
+    /// When it was last written; 0 where it is not there.
+    revision: u64,
+}
+
+/// The slots of this process that no transaction is using.
+#[derive(Debug)]
+pub(super) struct Slots {
+    prefix: Vec<u8>,
+    free: PerProcess<Mutex<Vec<Slot>>>,
+}
+
+/// The lease that a transaction's puts name, besides the slots' own.
+pub(super) struct Leases<'a> {
+    pub(super) slots: &'a Lease,
+    pub(super) puts: Option<&'a Lease>,
+}
+
+impl Slots {
+    pub(super) fn new(prefix: Vec<u8>) -> Self {
+        Self { prefix, free: PerProcess::new(Mutex::default()) }
+    }
+
+    fn take(&self) -> Slot {
+        let free = self.free.get(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner).pop();
+        free.unwrap_or_else(|| {
+            let name = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+            Slot { key: [&self.prefix, name.as_bytes()].concat(), revision: 0 }
+        })
+    }
+
+    fn put_back(&self, slot: Slot) {
+        self.free.get(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner).push(slot);
+    }
+
+    /// Does `txn` once. A slot whose state is in doubt is not used again.
+    pub(super) fn run(&self, session: &Session, call: &Call, leases: &Leases, txn: &Txn) -> Result<Outcome> {
+        leases.slots.ensure(session, call)?;
+        let mut slot = self.take();
+        let mut doubt: Option<String> = None;
+        let mut backoff = Backoff::new();
+        loop {
+            let whole = with_slot(txn, &slot, leases.slots);
+            let mut reply = match session.exchange::<TxnReply>(call, "/v3/kv/txn", &whole, Repeat::Never) {
+                Ok(Said::Ok(reply)) => reply,
+                Ok(Said::LeaseGone) => {
+                    leases.slots.grant(session, call)?;
+                    leases.puts.map_or(Ok(()), |lease| lease.grant(session, call))?;
+                    continue;
+                }
+                Ok(other) => return Err(Error::Server(call.cause(other.name()))),
+                Err(Failure::Doubt(text)) => {
+                    // A look finds a member that answers, or says that there is none.
+                    let look = call.sleep(backoff.next()).and_then(|()| look(session, call, &slot));
+                    if call.is_over() || look.is_err() {
+                        return Err(doubtful(call, Some(text), look.err()));
+                    }
+                    doubt = Some(text);
+                    continue;
+                }
+                Err(Failure::Final(error)) => return Err(doubtful(call, doubt, Some(error))),
+            };
+            if reply.succeeded {
+                slot.revision = reply.header.revision;
+                self.put_back(slot);
+                return Ok(Outcome::Done(reply.header.revision));
+            }
+            let found = reply.responses.pop().and_then(|response| response.response_range).unwrap_or_default();
+            let revision = found.kvs.first().map_or(0, |kv| kv.mod_revision);
+            if revision == slot.revision {
+                self.put_back(slot);
+                return Ok(Outcome::Lost(reply.responses.into_iter().filter_map(|op| op.response_range).collect()));
+            }
+            match doubt {
+                Some(_) if revision != 0 => {
+                    slot.revision = revision;
+                    self.put_back(slot);
+                    return Ok(Outcome::Done(revision));
+                }
+                Some(doubt) => return Err(Error::UnknownOutcome(call.cause(doubt))),
+                // It expired with its lease.
+                None => slot.revision = revision,
+            }
+        }
+    }
+}
+
+fn with_slot<'a>(txn: &Txn<'a>, slot: &'a Slot, lease: &Lease) -> Txn<'a> {
+    let mut whole = txn.clone();
+    whole.compare.push(Compare::revision(&slot.key, slot.revision));
+    whole.success.push(Op::Put(Put { key: Raw(&slot.key), value: Raw(b""), lease: Some(lease.id()) }));
+    whole.failure.push(Op::Range(Range::of(&slot.key)));
+    whole
+}
+
+fn look(session: &Session, call: &Call, slot: &Slot) -> Result<RangeReply> {
+    session.get(call, "/v3/kv/range", &Range::of(&slot.key))
+}
+
+fn doubtful(call: &Call, doubt: Option<String>, then: Option<Error>) -> Error {
+    match (doubt, then) {
+        (None, Some(error)) | (_, Some(error @ Error::Cancelled(_))) => error,
+        (doubt, then) => {
+            let then = then.map(|error| format!("; then: {error}: {}", error.cause())).unwrap_or_default();
+            Error::UnknownOutcome(call.cause(format_args!("{}{then}", doubt.unwrap_or_default())))
+        }
+    }
+}

@@ -8,7 +8,7 @@
 //! - [`params`]: parameters, endpoints and the table of options.
 //! - [`server`]: a local etcd process.
 //! - `etcd`: the primitives that backend and store need, and the two APIs of etcd that provide them.
-//! - [`error`], `logging`, `base64`, `fork`: what everything stands on.
+//! - [`error`], `logging`, `base64`, `fork`, `random`: what everything stands on.
 
 pub mod backend;
 mod base64;
@@ -18,6 +18,7 @@ pub mod ffi;
 mod fork;
 pub mod logging;
 pub mod params;
+mod random;
 pub mod server;
 pub mod store;
 

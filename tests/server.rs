@@ -317,14 +317,16 @@ fn what_cannot_be_run_says_so() {
 fn a_start_that_takes_too_long_times_out_and_leaves_nothing() {
     let scratch = Scratch::new("late");
     // The script's own child is what a kill of the script alone would leave.
-    let binary = scratch.script("[ \"$1\" = --help ] && exit; echo thinking; sleep 987.25 & sleep 987.25");
+    let seconds = format!("987.{}", std::process::id());
+    let binary =
+        scratch.script(&format!("[ \"$1\" = --help ] && exit; echo thinking; sleep {seconds} & sleep {seconds}"));
     let begun = Instant::now();
     let error = Server::start(&options(&[("binary", &binary), ("timeout_ms", "300")])).unwrap_err();
     let took = begun.elapsed();
     assert!((Duration::from_millis(300)..Duration::from_millis(800)).contains(&took), "{took:?}");
     assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
     assert!(error.to_string().contains("300 ms") && error.cause().contains("thinking"), "{error}: {}", error.cause());
-    eventually("no process is left", || find_process("987.25").is_none());
+    eventually("no process is left", || find_process(&seconds).is_none());
 }
 
 #[test]
@@ -414,7 +416,7 @@ fn etcd_inherits_no_descriptor_and_no_blocked_signal() {
     let file = fs::File::create(scratch.path("secret")).unwrap();
     rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
     let binary = scratch.script(
-        "[ \"$1\" = --help ] && exit\ncd \"$(dirname \"$0\")\"\nls -l /proc/self/fd > fds\ngrep Sig /proc/self/status > signals\n\
+        "[ \"$1\" = --help ] && exit\ncd \"$(dirname \"$0\")\"\nls -l /proc/self/fd > fds\ngrep Sig /proc/$$/status > signals\n\
          exit 1",
     );
     Server::start(&options(&[("binary", &binary)])).unwrap_err();

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::random::fraction;
+
 const FIRST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(1);
 
@@ -26,7 +28,7 @@ impl Backoff {
     pub(crate) fn next(&mut self) -> Duration {
         let step = self.step;
         self.step = (step * 2).min(self.longest);
-        step.mul_f64(0.5 + 0.5 * fastrand::f64())
+        step.mul_f64(0.5 + 0.5 * fraction())
     }
 }
 

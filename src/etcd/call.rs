@@ -39,6 +39,7 @@ pub(crate) struct Call<'a> {
     deadline: Instant,
     /// Whether the caller set out to wait: then the end of the time is TIMEOUT, not a lost connection.
     waits: bool,
+    looks_once: bool,
     cancel: &'a Arc<Cancel>,
 }
 
@@ -47,7 +48,7 @@ impl<'a> Call<'a> {
     pub(crate) fn new(operation: &'static str, subject: Subject<'a>, limit: Duration, cancel: &'a Arc<Cancel>) -> Self {
         let started = Instant::now();
         let deadline = started + limit.min(FOREVER);
-        Self { operation, subject, started, deadline, waits: false, cancel }
+        Self { operation, subject, started, deadline, waits: false, looks_once: false, cancel }
     }
 
     /// A call that waits for something to happen for `timeout`; a timeout of zero looks once.
@@ -59,6 +60,7 @@ impl<'a> Call<'a> {
     ) -> Self {
         let mut call = Self::new(operation, subject, if timeout.is_zero() { LOOK } else { timeout }, cancel);
         call.waits = true;
+        call.looks_once = timeout.is_zero();
         call
     }
 
@@ -89,6 +91,12 @@ impl<'a> Call<'a> {
     /// Ends the call if it was cancelled.
     pub(crate) fn check(&self) -> Result<()> {
         if self.cancel.is_thrown() { Err(self.cancelled()) } else { Ok(()) }
+    }
+
+    /// Ends the call where it may look only once, or where its time is over: what it looked for was not there.
+    pub(crate) fn may_wait(&self, waited_for: &str) -> Result<()> {
+        self.check()?;
+        if self.looks_once || self.is_over() { Err(self.timed_out(waited_for, None)) } else { Ok(()) }
     }
 
     /// Sleeps for `time`, less where the deadline or a cancel comes first.

@@ -32,7 +32,10 @@ pub(crate) fn connect(settings: &Settings) -> Result<Arc<dyn Kv>> {
     }
     let mut client = Client::new(http, named, v2::PROBE);
     let cancel = Arc::new(Cancel::new());
-    let call = Call::new("connecting to etcd", Subject::Nothing, settings.read_timeout, &cancel);
+    // An endpoint that answers does so at once, with or without a leader.
+    let endpoints = u32::try_from(settings.endpoints.len()).unwrap_or(u32::MAX);
+    let limit = settings.connect_timeout.saturating_mul(endpoints.saturating_add(1)).min(settings.read_timeout);
+    let call = Call::new("connecting to etcd", Subject::Nothing, limit, &cancel);
     let offered = match settings.api {
         ApiChoice::V3 => None,
         ApiChoice::Auto | ApiChoice::V2 => ask_v2(&client, &call)?,
@@ -78,10 +81,10 @@ fn read_machines(reply: &Reply) -> Verdict<Option<Vec<Authority>>> {
         return Verdict::Answer(None);
     }
     let text = String::from_utf8_lossy(&reply.body);
-    let members: Option<Vec<_>> = text.split(',').map(|url| authority_of(url.trim())).collect();
-    match members {
-        Some(members) if reply.status == 200 => Verdict::Answer(Some(members)),
-        _ if reply.status >= 500 => Verdict::Retry(reply.excerpt()),
+    let is_list = text.starts_with("http") || text.starts_with("unix");
+    match reply.status {
+        200 if is_list => Verdict::Answer(Some(text.split(',').filter_map(|url| authority_of(url.trim())).collect())),
+        500.. => Verdict::Retry(reply.excerpt()),
         _ => Verdict::Fail(Refusal::Connection, format!("this is no etcd: {}", reply.excerpt())),
     }
 }

@@ -1,11 +1,12 @@
 //! Counters: decimal text that is replaced under its revision, so that every addition counts once.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::etcd::{Backoff, Call, Entry, Expect, Identity, Key, Kv, Swap};
+use crate::fork::PerProcess;
 use crate::params::parse_integer;
 
 /// How many counters' last values are remembered.
@@ -14,12 +15,22 @@ const REMEMBERED: usize = 1024;
 /// The last values that this process has seen of its counters, so that an addition needs no look first.
 ///
 /// A value from here is only ever used under its revision: if it is outdated, nothing is written.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Counters {
-    known: Mutex<HashMap<Vec<u8>, (i64, u64)>>,
+    known: PerProcess<Mutex<Known>>,
 }
 
+type Known = HashMap<Vec<u8>, (i64, u64)>;
+
 impl Counters {
+    pub(super) fn new() -> Self {
+        Self { known: PerProcess::new(Mutex::default()) }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.get(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn add(&self, kv: &dyn Kv, call: &Call, key: &[u8], amount: i64) -> Result<i64> {
         let mut current = match self.recall(key) {
             Some(known) if amount != 0 => Some(known),
@@ -56,18 +67,18 @@ impl Counters {
 
     /// Another kind of write makes what is known outdated.
     pub(super) fn forget(&self, key: &[u8]) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         if !known.is_empty() {
             known.remove(key);
         }
     }
 
     fn recall(&self, key: &[u8]) -> Option<(i64, u64)> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+        self.known().get(key).copied()
     }
 
     fn remember(&self, key: &[u8], value: i64, revision: u64) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         if known.len() >= REMEMBERED && !known.contains_key(key) {
             known.clear();
         }
@@ -84,7 +95,7 @@ pub(super) fn contention() -> Backoff {
 pub(super) fn pause(call: &Call, backoff: &mut Backoff) -> Result<()> {
     call.sleep(backoff.next())?;
     if call.is_over() {
-        return Err(Error::Connection(call.cause("others changed the key all the time; nothing was written")));
+        return Err(call.timed_out("a turn to change the key, which others did all the time", None));
     }
     Ok(())
 }

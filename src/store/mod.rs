@@ -44,7 +44,7 @@ struct Shared {
 
 impl Store {
     pub(crate) fn new(kv: Arc<dyn Kv>, limit: Duration, timeout: Duration) -> Self {
-        let shared = Arc::new(Shared { kv, limit, counters: Counters::default() });
+        let shared = Arc::new(Shared { kv, limit, counters: Counters::new() });
         let store = Self { shared, prefix: Vec::new(), timeout_ms: AtomicU64::new(0), cancel: Arc::new(Cancel::new()) };
         store.set_timeout(timeout);
         store
@@ -273,14 +273,18 @@ impl Store {
         if world_size == 0 {
             return Err(Error::InvalidArgument("the world size of a barrier must be greater than zero".to_owned()));
         }
-        let started = std::time::Instant::now();
-        let timeout = timeout.unwrap_or_else(|| self.timeout());
-        let last_member = [key, b"/last_member"].concat();
-        let members = self.add(&[key, b"/num_members"].concat(), 1)?;
+        let key = self.full(key)?;
+        let (num_members, last_member) = ([&*key, b"/num_members"].concat(), [&*key, b"/last_member"].concat());
+        let call = self.waiting("barrier", Subject::Key(&key), timeout);
+        let kv = self.shared.kv.as_ref();
+        let members = self.shared.counters.add(kv, &call, &num_members, 1)?;
         if u64::try_from(members).is_ok_and(|members| members == world_size) {
-            self.set(&last_member, b"1")?;
+            kv.put(&call, Key::Store(&last_member), b"1")?;
         }
-        self.wait(&[&last_member], Some(timeout.saturating_sub(started.elapsed())))
+        let mut found = Vec::new();
+        kv.await_all(&call, &[Key::Store(&last_member)], Want::Presence, &mut found).map_err(|error| {
+            keys::name_missing(&call, error, std::slice::from_ref(&last_member), &found, &kv.endpoint())
+        })
     }
 
     /// Sets the timeout of the calls that wait. Less than a millisecond counts as zero.

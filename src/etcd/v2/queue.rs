@@ -2,17 +2,22 @@
 
 use percent_encoding::utf8_percent_encode;
 
+use std::time::Instant;
+
 use super::answer::{self, Node};
+use super::wait::BRIEF;
 use super::{FORM, V2};
 use crate::base64::{decode_lenient, encode};
 use crate::error::{Error, Result};
+use crate::etcd::backoff::Backoff;
 use crate::etcd::call::Call;
 use crate::etcd::client::Failure;
 use crate::etcd::transport::Request;
+use crate::random::unique_name;
 
 impl V2 {
     pub(super) fn push(&self, call: &Call, queue: &[u8], value: &[u8]) -> Result<()> {
-        let path = format!("{}/{:016x}{:016x}", self.layout.queue(queue)?, fastrand::u64(..), fastrand::u64(..));
+        let path = format!("{}/{}", self.layout.queue(queue)?, unique_name());
         let value = encode(value);
         let ttl = self.store_ttl.map(|ttl| format!("&ttl={ttl}")).unwrap_or_default();
         let form = format!("value={}{ttl}&prevExist=false&noValueOnSuccess=true", utf8_percent_encode(&value, FORM));
@@ -29,6 +34,7 @@ impl V2 {
 
     pub(super) fn pop(&self, call: &Call, queue: &[u8], block: bool) -> Result<Option<Vec<u8>>> {
         let directory = self.layout.queue(queue)?;
+        let mut backoff = Backoff::new();
         loop {
             let (node, index) = self.look(call, &directory)?;
             let first = node.and_then(|node| node.nodes.into_iter().min_by_key(|node| node.created_index));
@@ -38,7 +44,11 @@ impl V2 {
                 Some(_) => {}
                 None if !block => return Ok(None),
                 None => {
-                    self.await_event(call, &directory, index, true)?;
+                    call.may_wait("an element")?;
+                    let asked = Instant::now();
+                    if self.await_event(call, &directory, index, true)?.is_none() && asked.elapsed() < BRIEF {
+                        call.sleep(backoff.next())?;
+                    }
                 }
             }
         }

@@ -1,10 +1,11 @@
 //! Waiting for a key: one look, then a long-poll from the index of that look, so that nothing is missed between them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::answer::{Answer, read};
 use super::{Node, V2, entry};
 use crate::error::Result;
+use crate::etcd::backoff::Backoff;
 use crate::etcd::call::Call;
 use crate::etcd::client::Verdict;
 use crate::etcd::transport::Request;
@@ -13,13 +14,22 @@ use crate::etcd::{Entry, Key};
 /// How long a long-poll is trusted. A follower that catches up by a snapshot forgets to tell of what it skipped.
 const LONGEST_POLL: Duration = Duration::from_secs(20);
 
+/// A long-poll that ends without an event sooner than this was of no use: the next look waits a little.
+pub(super) const BRIEF: Duration = Duration::from_millis(100);
+
 impl V2 {
     /// Waits until `key` is there, which it was not at `index`.
     pub(super) fn await_key(&self, call: &Call, key: Key, mut index: u64) -> Result<Entry> {
         let path = self.path(key)?;
+        let mut backoff = Backoff::new();
         loop {
+            call.may_wait("a change in etcd")?;
+            let asked = Instant::now();
             if let Some(node) = self.await_event(call, &path, index, false)?.filter(|node| node.value.is_some()) {
                 return entry(call, key, &node);
+            }
+            if asked.elapsed() < BRIEF {
+                call.sleep(backoff.next())?;
             }
             let (node, now) = self.look(call, &path)?;
             if let Some(node) = node {
@@ -34,12 +44,7 @@ impl V2 {
     pub(super) fn await_event(&self, call: &Call, path: &str, index: u64, below: bool) -> Result<Option<Node>> {
         let recursive = if below { "&recursive=true" } else { "" };
         let target = format!("{path}?wait=true&waitIndex={}{recursive}", index + 1);
-        let answer = self.poll(call, &target, LONGEST_POLL)?;
-        if answer.is_none() && call.is_over() {
-            call.check()?;
-            return Err(call.timed_out("a change in etcd", None));
-        }
-        Ok(answer.and_then(Answer::into_event))
+        Ok(self.poll(call, &target, LONGEST_POLL)?.and_then(Answer::into_event))
     }
 
     /// One long-poll: none where it ended without an answer that etcd gives.

@@ -8,6 +8,7 @@ mod watch;
 mod wire;
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use ureq::http::uri::Authority;
 
@@ -15,6 +16,7 @@ use self::lease::Lease;
 use self::once::{Leases, Outcome, Slots};
 pub(super) use self::session::PROBE;
 use self::session::{Said, Session};
+use self::watch::BRIEF;
 use self::wire::{Compare, Delete, KeyValue, MembersReply, Op, Put, PutReply, Range, RangeReply, Raw, Txn, TxnReply};
 use super::backoff::Backoff;
 use super::call::Call;
@@ -135,9 +137,10 @@ impl V3 {
             if missing.is_empty() {
                 return Ok(());
             }
+            call.may_wait("a change in etcd")?;
+            let opened = Instant::now();
             let spans: Vec<_> = missing.keys().map(|path| (*path, None)).collect();
             let watch = self.watch(call, &spans)?;
-            let failed = watch.is_none();
             let paths: Vec<_> = missing.keys().map(|path| path.to_vec()).collect();
             for (path, entry) in paths.iter().zip(self.look_at_all(call, &paths, want)?) {
                 if let Some(place) = missing.get(path.as_slice()).and_then(|at| found.get_mut(*at)) {
@@ -159,11 +162,7 @@ impl V3 {
             if left == 0 {
                 return Ok(());
             }
-            call.check()?;
-            if call.is_over() {
-                return Err(call.timed_out("a change in etcd", None));
-            }
-            if failed {
+            if opened.elapsed() < BRIEF {
                 call.sleep(backoff.next())?;
             }
         }

@@ -13,6 +13,7 @@ use crate::etcd::backoff::Backoff;
 use crate::etcd::call::Call;
 use crate::etcd::client::{Failure, Repeat};
 use crate::fork::PerProcess;
+use crate::random::unique_name;
 
 /// What came of a transaction.
 #[derive(Debug)]
@@ -50,10 +51,7 @@ impl Slots {
 
     fn take(&self) -> Slot {
         let free = self.free.get(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner).pop();
-        free.unwrap_or_else(|| {
-            let name = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
-            Slot { key: [&self.prefix, name.as_bytes()].concat(), revision: 0 }
-        })
+        free.unwrap_or_else(|| Slot { key: [&self.prefix, unique_name().as_bytes()].concat(), revision: 0 })
     }
 
     fn put_back(&self, slot: Slot) {

@@ -1,17 +1,20 @@
 //! Queues: a key for each element, in the order in which etcd created them.
 
+use std::time::Instant;
+
 use super::once::Outcome;
+use super::watch::BRIEF;
 use super::wire::{Compare, Delete, KeyValue, Op, Put, Range, RangeReply, Raw, Txn};
 use super::{Lease, V3, end_of};
 use crate::error::Result;
 use crate::etcd::Key;
 use crate::etcd::backoff::Backoff;
 use crate::etcd::call::Call;
+use crate::random::unique_name;
 
 impl V3 {
     pub(super) fn push(&self, call: &Call, queue: &[u8], value: &[u8]) -> Result<()> {
-        let name = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
-        let path = [&self.layout.queue(queue), name.as_bytes()].concat();
+        let path = [&self.layout.queue(queue), unique_name().as_bytes()].concat();
         let lease = self.lease_for(call, Key::Store(queue))?;
         let put = Put { key: Raw(&path), value: Raw(value), lease: lease.map(Lease::id) };
         let txn = Txn { success: vec![Op::Put(put)], ..Txn::default() };
@@ -42,18 +45,16 @@ impl V3 {
             if !block {
                 return Ok(None);
             }
+            call.may_wait("an element")?;
             let watch = self.watch(call, &[(&directory, Some(&end))])?;
-            let failed = watch.is_none();
+            let opened = Instant::now();
             found = front(look()?);
             if found.is_none()
                 && let Some(mut watch) = watch
             {
                 found = watch.next(call)?;
             }
-            if found.is_none() && call.is_over() {
-                return Err(call.timed_out("an element", None));
-            }
-            if failed {
+            if found.is_none() && opened.elapsed() < BRIEF {
                 call.sleep(backoff.next())?;
             }
         }

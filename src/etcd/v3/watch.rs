@@ -18,6 +18,9 @@ const LONGEST_WATCH: Duration = Duration::from_secs(60);
 /// How long etcd may take to say that a watch is there. A gateway that does not understand never answers.
 const LONGEST_CREATION: Duration = Duration::from_secs(5);
 
+/// A watch that ends sooner than this was of no use: the next one waits a little.
+pub(super) const BRIEF: Duration = Duration::from_secs(1);
+
 /// A key, or all keys from it up to an end.
 pub(super) type Span<'a> = (&'a [u8], Option<&'a [u8]>);
 

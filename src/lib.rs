@@ -5,6 +5,7 @@
 //! - [`ffi`]: the C ABI. Each entry checks, converts, calls, and writes out.
 //! - [`backend`]: the rendezvous state of a run, under a fencing token.
 //! - [`store`]: the c10d key/value store.
+//! - [`handler`]: agreeing on ranks over backend and store.
 //! - [`params`]: parameters, endpoints and the table of options.
 //! - [`server`]: a local etcd process.
 //! - `etcd`: the primitives that backend and store need, and the two APIs of etcd that provide them.
@@ -16,6 +17,7 @@ pub mod error;
 mod etcd;
 pub mod ffi;
 mod fork;
+pub mod handler;
 pub mod logging;
 pub mod params;
 mod random;

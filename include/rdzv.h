@@ -83,6 +83,71 @@
 #define RDZV_STORE_TIMEOUT UINT64_MAX
 
 /**
+ * Event: a node became a participant of the round that is being agreed on.
+ */
+#define RDZV_EVENT_JOINED 1
+
+/**
+ * Event: a node waits for the next round.
+ */
+#define RDZV_EVENT_WAITING 2
+
+/**
+ * Event: a node is spare, because the round is full.
+ */
+#define RDZV_EVENT_SPARE 3
+
+/**
+ * Event: a node left, or another node found it dead first.
+ */
+#define RDZV_EVENT_LEFT 4
+
+/**
+ * Event: this node found that another one gave no sign of life for too long.
+ */
+#define RDZV_EVENT_DIED 5
+
+/**
+ * Event: a round is complete.
+ */
+#define RDZV_EVENT_COMPLETE 6
+
+/**
+ * Event: a new round is being agreed on.
+ */
+#define RDZV_EVENT_ROUND 7
+
+/**
+ * Event: the run was closed.
+ */
+#define RDZV_EVENT_CLOSED 8
+
+/**
+ * Event: this node is no longer in its round, because the others took it for dead.
+ */
+#define RDZV_EVENT_EVICTED 9
+
+/**
+ * Event: heartbeats in a row could not be written.
+ */
+#define RDZV_EVENT_HEARTBEAT_FAILED 10
+
+/**
+ * Event: a heartbeat was written again.
+ */
+#define RDZV_EVENT_HEARTBEAT_RECOVERED 11
+
+/**
+ * Event: a node's clock is so far off that Python nodes take it for dead.
+ */
+#define RDZV_EVENT_SKEW 12
+
+/**
+ * Event: the store holds keys of an earlier run of the same id.
+ */
+#define RDZV_EVENT_STALE_KEYS 13
+
+/**
  * Log level: nothing.
  */
 #define RDZV_LOG_OFF 0
@@ -174,6 +239,10 @@ enum rdzv_status
    * A bug in the library, stopped at its boundary. The handle may be freed, but not relied on.
    */
   RDZV_STATUS_PANIC = 12,
+  /**
+   * The rendezvous is closed: there will be no further round.
+   */
+  RDZV_STATUS_CLOSED = 13,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -187,6 +256,16 @@ typedef int32_t rdzv_status;
  * A rendezvous backend: the state of one run id in one etcd. One handle serves many threads at once.
  */
 typedef struct rdzv_backend rdzv_backend;
+
+/**
+ * A rendezvous handler: one node of a run. One handle serves many threads at once, but only one of them may be in
+ * `rdzv_next_rendezvous()` or `rdzv_handler_shutdown()`; a second one gets `RDZV_STATUS_INVALID_ARGUMENT`.
+ *
+ * From the end of a successful `rdzv_next_rendezvous()` until the next one, a shutdown or the free, one background
+ * thread writes a heartbeat every `keep_alive_interval`. It ends within 100 ms of being told to. In a forked child
+ * the handle is another node of the run, without that thread until it joins.
+ */
+typedef struct rdzv_handler rdzv_handler;
 
 /**
  * The parameters of a rendezvous. Calls that change one handle must not overlap with any other call on it.
@@ -249,6 +328,34 @@ typedef struct rdzv_bytes_list {
    */
   size_t count;
 } rdzv_bytes_list;
+
+/**
+ * A node's place in a round.
+ */
+typedef struct rdzv_rendezvous_info {
+  /**
+   * The rank of this node, from 0 to `world_size` - 1.
+   */
+  uint64_t rank;
+  /**
+   * The number of nodes in the round.
+   */
+  uint64_t world_size;
+  /**
+   * The number of the round, from 0.
+   */
+  uint64_t round;
+} rdzv_rendezvous_info;
+
+/**
+ * Receives one event: its kind (`RDZV_EVENT_…`; later versions may add kinds), the event as a JSON object (good for
+ * the call) such as `{"event":"died","node":{"address":"n1","local_id":0,"pid":7}}`, and the `user_data` that the
+ * callback was set with.
+ *
+ * It runs on the thread that notices: the one in `rdzv_next_rendezvous()`, or the heartbeats' own. It must return,
+ * not throw or jump out, and not call `rdzv_free_handler()`, `rdzv_next_rendezvous()` or `rdzv_handler_shutdown()`.
+ */
+typedef void (*rdzv_event_callback)(int32_t kind, const char *json, void *user_data);
 
 /**
  * Receives one log line: its level, its text (UTF-8, one line without a line break, good for the call), and the
@@ -759,6 +866,147 @@ rdzv_status rdzv_store_barrier(const struct rdzv_store *store,
                                const char *key,
                                uint64_t world_size,
                                uint64_t timeout_ms);
+
+/**
+ * Connects to etcd and creates a handler for the run id of `params`, which also holds the bounds (`min_nodes`,
+ * `max_nodes`) and the handler's options. It joins nothing yet.
+ *
+ * On success `*handler` is owned by the caller: free it with `rdzv_free_handler()`. `params` is copied.
+ *
+ * Returns what `rdzv_create_backend()` returns; `RDZV_STATUS_INVALID_ARGUMENT` also for the handler's own options.
+ *
+ * # Safety
+ * `params` must be NULL or live; `handler` must be NULL or writable.
+ */
+rdzv_status rdzv_create_handler(const struct rdzv_params *params,
+                                struct rdzv_handler **handler);
+
+/**
+ * Leaves the round that this node is in, if any, joins the next one, and returns this node's place in it.
+ *
+ * Blocks until the round is complete: at once when `max_nodes` are there, `last_call_timeout` after `min_nodes` are.
+ * A spare waits without a limit; every other node for `join_timeout` at the most. On success `*store` is the round's
+ * store, whose keys have the prefix "torch.rendezvous.RUN_ID.ROUND/"; free it with `rdzv_free_store()`.
+ *
+ * Returns `RDZV_STATUS_OK`, `RDZV_STATUS_NULL_ARGUMENT`, `RDZV_STATUS_CLOSED`, `RDZV_STATUS_TIMEOUT` (too few nodes;
+ * the message says how many), `RDZV_STATUS_STATE` (the state is not a rendezvous state), `RDZV_STATUS_CANCELLED`,
+ * `RDZV_STATUS_INVALID_ARGUMENT` (another thread is joining), `RDZV_STATUS_CONNECTION`, `RDZV_STATUS_AUTH` or
+ * `RDZV_STATUS_SERVER`.
+ *
+ * # Safety
+ * `handler` must be NULL or live; `info` and `store` must be NULL or writable.
+ */
+rdzv_status rdzv_next_rendezvous(const struct rdzv_handler *handler,
+                                 struct rdzv_rendezvous_info *info,
+                                 struct rdzv_store **store);
+
+/**
+ * Tells whether the run is closed. Asks etcd at most once a second.
+ *
+ * Returns `RDZV_STATUS_OK`, `RDZV_STATUS_NULL_ARGUMENT`, `RDZV_STATUS_STATE`, `RDZV_STATUS_CANCELLED`,
+ * `RDZV_STATUS_CONNECTION`, `RDZV_STATUS_AUTH` or `RDZV_STATUS_SERVER`.
+ *
+ * # Safety
+ * `handler` must be NULL or live; `is_closed` must be NULL or writable.
+ */
+rdzv_status rdzv_handler_is_closed(const struct rdzv_handler *handler,
+                                   bool *is_closed);
+
+/**
+ * Closes the run: every node that is joining, and every one that will, gets `RDZV_STATUS_CLOSED`.
+ *
+ * Returns `RDZV_STATUS_OK`, also where it was closed already, `RDZV_STATUS_TIMEOUT` after `close_timeout`, or what
+ * `rdzv_handler_is_closed()` returns.
+ *
+ * # Safety
+ * `handler` must be NULL or live.
+ */
+rdzv_status rdzv_handler_set_closed(const struct rdzv_handler *handler);
+
+/**
+ * Counts the nodes that wait for the next round: not 0 means that this node should leave and join again. Asks etcd
+ * at most once a second.
+ *
+ * Returns what `rdzv_handler_is_closed()` returns.
+ *
+ * # Safety
+ * `handler` must be NULL or live; `count` must be NULL or writable.
+ */
+rdzv_status rdzv_handler_num_nodes_waiting(const struct rdzv_handler *handler,
+                                           uint64_t *count);
+
+/**
+ * The run id; "" for NULL. Never NULL; good until the handler is freed.
+ *
+ * # Safety
+ * `handler` must be NULL or live.
+ */
+const char *rdzv_handler_run_id(const struct rdzv_handler *handler);
+
+/**
+ * Stops the heartbeats and closes the run. `*has_closed` is false where the run could not be closed, as PyTorch has
+ * it; `rdzv_handler_status_json()` says why.
+ *
+ * Returns `RDZV_STATUS_OK`, `RDZV_STATUS_NULL_ARGUMENT`, or `RDZV_STATUS_INVALID_ARGUMENT` (another thread is joining:
+ * cancel it first).
+ *
+ * # Safety
+ * `handler` must be NULL or live; `has_closed` must be NULL or writable.
+ */
+rdzv_status rdzv_handler_shutdown(const struct rdzv_handler *handler,
+                                  bool *has_closed);
+
+/**
+ * Tells what this node knows of the run, as a JSON object in UTF-8, NUL-terminated. Free it with `rdzv_bytes_free()`.
+ *
+ * Its fields: `run_id`, `node`, `phase` (idle, joining, joined, shut down), `round`, `complete`, `closed`,
+ * `min_nodes`, `max_nodes`; `participants`, `waiting` and `spares` (each with `address`, `pid`, `local_id`,
+ * `heartbeat_age_s`, and `rank` in a complete round); `missing` (how many more nodes a round needs), `lost` (nodes that
+ * died since the last join began), `seconds_left` (of a join), `last_call_seconds_left`, `clock_skew_s`, `endpoint`,
+ * `last_error`. Later versions may add fields. It asks etcd only where this node has not joined, and reports a failure
+ * of that in `last_error`.
+ *
+ * Returns `RDZV_STATUS_OK` or `RDZV_STATUS_NULL_ARGUMENT`.
+ *
+ * # Safety
+ * `handler` must be NULL or live; `json` must be NULL or writable.
+ */
+rdzv_status rdzv_handler_status_json(const struct rdzv_handler *handler,
+                                     struct rdzv_bytes *json);
+
+/**
+ * Has `callback` told of what happens in the run; NULL switches that off, which is the default.
+ *
+ * When this returns OK, the previous callback is not running in any thread and will not run again. A forked child
+ * starts without one.
+ *
+ * Returns `RDZV_STATUS_OK`, `RDZV_STATUS_NULL_ARGUMENT`, or `RDZV_STATUS_INVALID_ARGUMENT` from within a callback.
+ *
+ * # Safety
+ * `handler` must be NULL or live; `callback` must be NULL or callable from any thread with `user_data` until it is
+ * replaced or the handler freed.
+ */
+rdzv_status rdzv_handler_set_event_callback(const struct rdzv_handler *handler,
+                                            rdzv_event_callback callback,
+                                            void *user_data);
+
+/**
+ * Ends the calls that are blocked on this handler, and every later one, with `RDZV_STATUS_CANCELLED`. NULL is ignored.
+ *
+ * Heartbeats go on until the handler is shut down or freed. May be called from any thread and from a signal handler.
+ *
+ * # Safety
+ * `handler` must be NULL or live.
+ */
+void rdzv_handler_cancel(const struct rdzv_handler *handler);
+
+/**
+ * Frees the handler: its heartbeats end within 100 ms, and the run is not closed. NULL is ignored.
+ *
+ * # Safety
+ * `handler` must be NULL or live, and no other call may be using it.
+ */
+void rdzv_free_handler(struct rdzv_handler *handler);
 
 /**
  * Creates options, all at their defaults. Free them with `rdzv_free_server_options()`.

@@ -9,6 +9,7 @@ use crate::params::Params;
 use crate::store::Store;
 
 /// The shared state of one rendezvous. One backend serves many threads at once.
+#[derive(Clone)]
 pub struct Backend {
     kv: Arc<dyn Kv>,
     run_id: String,
@@ -99,6 +100,39 @@ impl Backend {
     /// called from any thread and from a signal handler.
     pub fn cancel(&self) {
         self.cancel.throw();
+    }
+
+    /// The same backend, ended by another switch.
+    pub(crate) fn with_cancel(&self, cancel: Arc<Cancel>) -> Self {
+        Self { cancel, ..self.clone() }
+    }
+
+    /// The same backend, whose operations take no longer than `time`.
+    pub(crate) fn within(&self, time: Duration) -> Self {
+        Self { limit: self.limit.min(time), ..self.clone() }
+    }
+
+    /// Where the last answer came from.
+    pub(crate) fn endpoint(&self) -> String {
+        self.kv.endpoint()
+    }
+
+    /// Waits until the state is another than the one that `token` stands for (none where there is no token), and
+    /// returns it. `None` where nothing changed within `timeout`.
+    pub(crate) fn await_change(&self, token: Option<u64>, timeout: Duration) -> Result<Option<Option<State>>> {
+        let call = Call::waiting("await_change", Subject::Run(&self.run_id), timeout, &self.cancel);
+        match self.kv.await_change(&call, Key::State, token.unwrap_or(0)) {
+            Ok(entry) => Ok(Some(entry.map(|entry| State { value: entry.value, token: entry.revision }))),
+            Err(Error::Timeout { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sleeps, less where the backend is cancelled.
+    pub(crate) fn sleep(&self, time: Duration) -> Result<()> {
+        let call = Call::waiting("sleep", Subject::Run(&self.run_id), time, &self.cancel);
+        call.sleep(time)?;
+        call.check()
     }
 
     fn call(&self, operation: &'static str) -> Call<'_> {

@@ -47,6 +47,9 @@ pub enum Error {
     /// A local etcd could not be started; the cause holds its last words.
     #[error("the local etcd could not be started")]
     Start(#[source] Cause),
+    /// The rendezvous is closed: there will be no further round (`RendezvousClosedError` in PyTorch).
+    #[error("The rendezvous is closed.")]
+    Closed(#[source] Cause),
     /// The server, or this build, cannot do what was asked.
     #[error("{0}")]
     Unsupported(String),

@@ -5,6 +5,7 @@
 
 mod config;
 mod endpoint;
+pub(crate) mod handler_options;
 mod options;
 mod python;
 mod settings;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// The modules whose public items make up the C ABI, in the order of the header.
-const MODULES: [&str; 10] =
-    ["version", "status", "errors", "bytes", "params", "backend", "store", "store_many", "server", "log"];
+const MODULES: [&str; 11] =
+    ["version", "status", "errors", "bytes", "params", "backend", "store", "store_many", "handler", "server", "log"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

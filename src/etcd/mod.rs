@@ -93,6 +93,9 @@ pub(crate) trait Kv: Send + Sync {
     /// Waits until every key was seen, and fills `found` on the way, also where it ends in an error.
     fn await_all(&self, call: &Call, keys: &[Key], want: Want, found: &mut Vec<Option<Entry>>) -> Result<()>;
 
+    /// Waits until `key` is other than it was at the revision `since`, 0 for not there, and returns what is there then.
+    fn await_change(&self, call: &Call, key: Key, since: u64) -> Result<Option<Entry>>;
+
     fn put(&self, call: &Call, key: Key, value: &[u8]) -> Result<()>;
 
     fn put_many(&self, call: &Call, items: &[(Key, &[u8])]) -> Result<()>;

@@ -10,7 +10,7 @@
 //! | [`status`], [`errors`] | the status codes, how errors become them, and how C asks for the last failure |
 //! | [`version`] | the versions of library and ABI |
 //! | [`bytes`] | buffers that the library hands out |
-//! | [`params`], [`backend`], [`store`], [`store_many`], [`server`] | the handles; the store's calls on many keys, queues and the barrier have a file of their own |
+//! | [`params`], [`backend`], [`store`], [`store_many`], [`handler`], [`server`] | the handles; the store's calls on many keys, queues and the barrier have a file of their own |
 //! | [`log`] | the log callback |
 //!
 //! `tests/header.rs` lists the public modules in the order that the header has them in.
@@ -25,6 +25,7 @@ mod last_error;
 pub mod backend;
 pub mod bytes;
 pub mod errors;
+pub mod handler;
 pub mod log;
 pub mod params;
 pub mod server;

@@ -36,6 +36,8 @@ pub enum rdzv_status {
     Unsupported = 11,
     /// A bug in the library, stopped at its boundary. The handle may be freed, but not relied on.
     Panic = 12,
+    /// The rendezvous is closed: there will be no further round.
+    Closed = 13,
 }
 
 impl From<&Error> for rdzv_status {
@@ -51,11 +53,12 @@ impl From<&Error> for rdzv_status {
             Error::Cancelled(_) => Self::Cancelled,
             Error::Server(_) | Error::Start(_) => Self::Server,
             Error::Unsupported(_) => Self::Unsupported,
+            Error::Closed(_) => Self::Closed,
         }
     }
 }
 
-const NAMES: [(rdzv_status, &CStr); 13] = [
+const NAMES: [(rdzv_status, &CStr); 14] = [
     (rdzv_status::Ok, c"OK"),
     (rdzv_status::NullArgument, c"NULL_ARGUMENT"),
     (rdzv_status::InvalidArgument, c"INVALID_ARGUMENT"),
@@ -69,6 +72,7 @@ const NAMES: [(rdzv_status, &CStr); 13] = [
     (rdzv_status::Server, c"SERVER"),
     (rdzv_status::Unsupported, c"UNSUPPORTED"),
     (rdzv_status::Panic, c"PANIC"),
+    (rdzv_status::Closed, c"CLOSED"),
 ];
 
 /// The name of a status code without its prefix, such as "TIMEOUT"; "UNRECOGNIZED" for any other number.
@@ -115,6 +119,7 @@ mod tests {
             (Error::Cancelled(text()), rdzv_status::Cancelled),
             (Error::Server(Cause::new("x")), rdzv_status::Server),
             (Error::Start(Cause::new("x")), rdzv_status::Server),
+            (Error::Closed(Cause::new("x")), rdzv_status::Closed),
             (Error::Unsupported(text()), rdzv_status::Unsupported),
         ];
         for (error, status) in cases {

@@ -1,6 +1,6 @@
 //! Agreeing on ranks: the rendezvous handler, from the shared state to what one node does next.
 //!
-//! The pieces, from the inside out. None of them does input or output or reads a clock: time, the stored bytes and
+//! [`Handler`] is what a launcher uses. Under it are pieces that it drives; of these none does input or output or reads a clock: time, the stored bytes and
 //! random numbers are given to them, so that a simulation can drive exactly what a launcher runs.
 //!
 //! - [`state`]: the shared state, the nodes in it, and the settings of a run.
@@ -10,9 +10,18 @@
 //! - [`operation`]: one operation (join, exit, close, keep alive) from its first read to its outcome.
 //! - [`pickle`]: the stored form, which Python nodes read and write too.
 
+mod board;
+mod drive;
+pub mod events;
+mod heartbeat;
 pub mod liveness;
 pub mod machine;
 pub mod operation;
 pub mod pickle;
+mod rendezvous;
 pub mod replica;
+mod setup;
 pub mod state;
+
+pub use board::Callback;
+pub use rendezvous::{Handler, Info};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::handler_options as handler;
+
 /// The longest duration that an option can give: 100 years of 365.25 days, in seconds.
 ///
 /// Far beyond use, and small enough that no sum of a clock and a duration, ours or etcd's, overflows.
@@ -31,6 +33,11 @@ pub enum OptionKind {
         /// The least that makes sense.
         min: u64,
     },
+    /// A whole number in Python's notation, from `min` to a million.
+    Count {
+        /// The least that makes sense.
+        min: u64,
+    },
     /// The path of a file; empty means not given.
     Path,
     /// Any text; empty means not given.
@@ -46,6 +53,7 @@ impl fmt::Display for OptionKind {
         match self {
             Self::Choice(words) => f.write_str(&words.join(", ")),
             Self::Seconds { min } => write!(f, "seconds, at least {min}"),
+            Self::Count { min } => write!(f, "number, at least {min}"),
             Self::Path => f.write_str("file"),
             Self::Text => f.write_str("text"),
             Self::Secret => f.write_str("secret text"),
@@ -72,6 +80,14 @@ pub const OPTIONS: &[OptionInfo] = &[
     PASSWORD,
     KEY_PREFIX,
     STORE_PREFIX,
+    handler::JOIN_TIMEOUT,
+    handler::LAST_CALL_TIMEOUT,
+    handler::CLOSE_TIMEOUT,
+    handler::HEARTBEAT_TIMEOUT,
+    handler::KEEP_ALIVE_INTERVAL,
+    handler::KEEP_ALIVE_MAX_ATTEMPT,
+    handler::LOCAL_ADDR,
+    handler::STATE_DIALECT,
 ];
 
 pub(super) const PROTOCOL: OptionInfo = OptionInfo {

@@ -130,6 +130,18 @@ impl Settings {
 /// Reads options out of the parameters as the table says.
 struct Reader<'a>(&'a Params);
 
+impl Params {
+    /// The number that `option` of the table is set to, or its default.
+    pub(crate) fn number_of(&self, option: &OptionInfo) -> Result<u64> {
+        Ok(Reader(self).seconds(option)?.unwrap_or_default())
+    }
+
+    /// The text that `option` of the table is set to, or its default; none where that is empty.
+    pub(crate) fn text_of(&self, option: &OptionInfo) -> Option<&str> {
+        Reader(self).text(option)
+    }
+}
+
 impl<'a> Reader<'a> {
     /// The value as it was set, else the default.
     fn raw(&self, option: &OptionInfo) -> Option<&'a str> {
@@ -163,14 +175,18 @@ impl<'a> Reader<'a> {
     fn seconds(&self, option: &OptionInfo) -> Result<Option<u64>> {
         let Some(value) = self.raw(option) else { return Ok(None) };
         let number = python::integer(value).ok_or_else(|| not_an_integer(option.name))?;
-        let min = if let OptionKind::Seconds { min } = option.kind { min } else { 0 };
+        let (min, max, unit) = match option.kind {
+            OptionKind::Count { min } => (min, 1_000_000, ""),
+            OptionKind::Seconds { min } => (min, MAX_SECONDS, " seconds (100 years)"),
+            _ => (0, MAX_SECONDS, ""),
+        };
         match u64::try_from(number) {
-            Ok(seconds) if (min..=MAX_SECONDS).contains(&seconds) => Ok(Some(seconds)),
+            Ok(seconds) if (min..=max).contains(&seconds) => Ok(Some(seconds)),
             _ if option.name == options::READ_TIMEOUT.name && number <= 0 => {
                 Err(invalid("The read timeout must be a positive integer."))
             }
             _ => Err(invalid(format!(
-                "The rendezvous configuration option '{}' must be between {min} and {MAX_SECONDS} seconds (100 years).",
+                "The rendezvous configuration option '{}' must be between {min} and {max}{unit}.",
                 option.name
             ))),
         }

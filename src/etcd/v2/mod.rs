@@ -240,6 +240,10 @@ impl Kv for V2 {
         Ok(())
     }
 
+    fn await_change(&self, call: &Call, key: Key, since: u64) -> Result<Option<Entry>> {
+        self.await_other(call, key, since)
+    }
+
     fn put(&self, call: &Call, key: Key, value: &[u8]) -> Result<()> {
         let path = self.path(key)?;
         let answer = self.ask(call, &Request::put_form(&path, &self.form(key, value, "")), Repeat::Write)?;

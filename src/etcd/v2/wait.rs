@@ -39,6 +39,30 @@ impl V2 {
         }
     }
 
+    /// Waits until `key` is other than it was at the index `since`, or than not there where that is 0.
+    pub(super) fn await_other(&self, call: &Call, key: Key, since: u64) -> Result<Option<Entry>> {
+        let path = self.path(key)?;
+        let mut backoff = Backoff::new();
+        // A key that is there is polled for what comes after it, without a look first.
+        let mut index = since;
+        loop {
+            if index != 0 {
+                call.may_wait("a change in etcd")?;
+                let asked = Instant::now();
+                // The event may be one of many by now, so it is looked again in any case.
+                if self.await_event(call, &path, index, false)?.is_none() && asked.elapsed() < BRIEF {
+                    call.sleep(backoff.next())?;
+                }
+            }
+            let (node, now) = self.look(call, &path)?;
+            let found = node.map(|node| entry(call, key, &node)).transpose()?;
+            if found.as_ref().map_or(0, |entry| entry.revision) != since {
+                return Ok(found);
+            }
+            index = now;
+        }
+    }
+
     /// The first event at `path` after `index`: the node as it is then. None where none came in time, or where only
     /// another look can tell.
     pub(super) fn await_event(&self, call: &Call, path: &str, index: u64, below: bool) -> Result<Option<Node>> {

@@ -16,7 +16,7 @@ use self::lease::Lease;
 use self::once::{Leases, Outcome, Slots};
 pub(super) use self::session::PROBE;
 use self::session::{Said, Session};
-use self::watch::BRIEF;
+use self::watch::{BRIEF, Kinds};
 use self::wire::{Compare, Delete, KeyValue, MembersReply, Op, Put, PutReply, Range, RangeReply, Raw, Txn, TxnReply};
 use super::backoff::Backoff;
 use super::call::Call;
@@ -140,7 +140,7 @@ impl V3 {
             call.may_wait("a change in etcd")?;
             let opened = Instant::now();
             let spans: Vec<_> = missing.keys().map(|path| (*path, None)).collect();
-            let watch = self.watch(call, &spans)?;
+            let watch = self.watch(call, &spans, Kinds::Puts)?;
             let paths: Vec<_> = missing.keys().map(|path| path.to_vec()).collect();
             for (path, entry) in paths.iter().zip(self.look_at_all(call, &paths, want)?) {
                 if let Some(place) = missing.get(path.as_slice()).and_then(|at| found.get_mut(*at)) {
@@ -195,6 +195,33 @@ impl Kv for V3 {
         let paths: Vec<_> = keys.iter().map(|key| self.path(*key)).collect();
         *found = self.look_at_all(call, &paths, want)?;
         self.await_missing(call, &paths, want, found)
+    }
+
+    fn await_change(&self, call: &Call, key: Key, since: u64) -> Result<Option<Entry>> {
+        let path = self.path(key);
+        let mut backoff = Backoff::new();
+        let revision = |found: &Option<Entry>| found.as_ref().map_or(0, |entry| entry.revision);
+        loop {
+            call.may_wait("a change in etcd")?;
+            let opened = Instant::now();
+            let watch = self.watch(call, &[(&path, None)], Kinds::All)?;
+            let found = self.get(call, key)?;
+            if revision(&found) != since {
+                return Ok(found);
+            }
+            if let Some(mut watch) = watch
+                && watch.next(call)?.is_some()
+            {
+                // The event may be one of many by now, and does not tell of a deletion's circumstances.
+                let found = self.get(call, key)?;
+                if revision(&found) != since {
+                    return Ok(found);
+                }
+            }
+            if opened.elapsed() < BRIEF {
+                call.sleep(backoff.next())?;
+            }
+        }
     }
 
     fn put(&self, call: &Call, key: Key, value: &[u8]) -> Result<()> {

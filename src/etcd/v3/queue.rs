@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::once::Outcome;
-use super::watch::BRIEF;
+use super::watch::{BRIEF, Kinds};
 use super::wire::{Compare, Delete, KeyValue, Op, Put, Range, RangeReply, Raw, Txn};
 use super::{Lease, V3, end_of};
 use crate::error::Result;
@@ -46,7 +46,7 @@ impl V3 {
                 return Ok(None);
             }
             call.may_wait("an element")?;
-            let watch = self.watch(call, &[(&directory, Some(&end))])?;
+            let watch = self.watch(call, &[(&directory, Some(&end))], Kinds::Puts)?;
             let opened = Instant::now();
             found = front(look()?);
             if found.is_none()

@@ -24,6 +24,13 @@ pub(super) const BRIEF: Duration = Duration::from_secs(1);
 /// A key, or all keys from it up to an end.
 pub(super) type Span<'a> = (&'a [u8], Option<&'a [u8]>);
 
+/// Which events are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kinds {
+    Puts,
+    All,
+}
+
 /// A watch that is open.
 pub(super) struct Watch {
     stream: Stream,
@@ -33,10 +40,11 @@ pub(super) struct Watch {
 
 impl V3 {
     /// Opens one watch on all of `spans`. None where that failed; another look tells why.
-    pub(super) fn watch(&self, call: &Call, spans: &[Span]) -> Result<Option<Watch>> {
+    pub(super) fn watch(&self, call: &Call, spans: &[Span], kinds: Kinds) -> Result<Option<Watch>> {
+        let filters: &[&str] = if kinds == Kinds::Puts { &["NODELETE"] } else { &[] };
         let mut body = Vec::new();
         for (key, end) in spans {
-            let create_request = WatchCreate { key: Raw(key), range_end: end.map(Raw), filters: ["NODELETE"] };
+            let create_request = WatchCreate { key: Raw(key), range_end: end.map(Raw), filters };
             serde_json::to_writer(&mut body, &Body { create_request }).map_err(|error| call.local(error.into()))?;
         }
         let until = call.deadline().min(Instant::now() + LONGEST_WATCH);
@@ -67,7 +75,7 @@ impl V3 {
 }
 
 impl Watch {
-    /// The next key that was written. None where the watch has ended, or the call's time.
+    /// The next key that was written or, where that is wanted, deleted. None where the watch has ended, or the call's time.
     pub(super) fn next(&mut self, call: &Call) -> Result<Option<KeyValue>> {
         while self.early.is_empty() {
             if !self.read(call, self.until, |reply| !reply.events.is_empty())? {
@@ -96,7 +104,7 @@ impl Watch {
                 return Ok(false);
             }
             let found = wanted(&reply);
-            self.early.extend(reply.events.into_iter().filter(|event| event.kind != "DELETE"));
+            self.early.extend(reply.events);
             if found {
                 return Ok(true);
             }

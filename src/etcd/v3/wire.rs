@@ -181,7 +181,7 @@ pub(super) struct WatchCreate<'a> {
     pub(super) key: Raw<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) range_end: Option<Raw<'a>>,
-    pub(super) filters: [&'static str; 1],
+    pub(super) filters: &'static [&'static str],
 }
 
 /// The lease calls spell their fields in capitals.

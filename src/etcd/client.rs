@@ -181,7 +181,10 @@ impl Client {
                         return Ok(answer);
                     }
                     Verdict::Retry(text) => attempts.refused(&self.name(member), &text)?,
-                    Verdict::Fail(refusal, text) => return Err(refuse(call, refusal, &self.name(member), &text).into()),
+                    Verdict::Fail(refusal, text) => {
+                        let error = refuse(call, refusal, &self.name(member), &text);
+                        return Err(attempts.told_no(call, error).into());
+                    }
                 }
             }
             attempts.rest(call, self.reconnect_timeout)?;
@@ -295,7 +298,8 @@ impl Attempts {
         if stop == Some(Stop::Cancelled) {
             return Err(call.cancelled().into());
         }
-        if too_large {
+        // The answer to a write is short: one that is not was not etcd's.
+        if too_large && self.repeat == Repeat::Read {
             return Err(Error::Server(call.cause(text)).into());
         }
         if stop.is_none() {
@@ -307,6 +311,16 @@ impl Attempts {
     fn refused(&mut self, endpoint: &str, text: &str) -> std::result::Result<(), Failure> {
         self.silent_since = None;
         self.doubt(true, format!("{endpoint}: {text}"))
+    }
+
+    /// A write that was sent before may have been applied, whatever is said to the next one.
+    fn told_no(&self, call: &Call, error: Error) -> Error {
+        match &self.last {
+            Some(last) if self.sent => {
+                Error::UnknownOutcome(call.cause(format_args!("{last}; then: {}", error.cause())))
+            }
+            _ => error,
+        }
     }
 
     fn doubt(&mut self, sent: bool, text: String) -> std::result::Result<(), Failure> {

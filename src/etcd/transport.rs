@@ -132,6 +132,9 @@ impl Http {
         let (result, trace) = net::bounded(deadline, call.cancel(), || {
             let response = self.run(member, request, headers)?;
             let (head, body) = response.into_parts();
+            if body.content_length().is_some_and(|length| length > LARGEST_BODY) {
+                return Err(ureq::Error::BodyExceedsLimit(LARGEST_BODY));
+            }
             let body = body.into_with_config().limit(LARGEST_BODY).read_to_vec()?;
             Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
         });

@@ -1,6 +1,6 @@
 //! After a conditional write whose answer was lost: what became of it, by the events that etcd remembers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::V2;
 use super::answer::Answer;
@@ -42,7 +42,12 @@ impl V2 {
     /// done before that, or will never be.
     pub(super) fn find_out(&self, call: &Call, path: &str, lost: &Lost, current: Option<Entry>) -> Result<Swap> {
         let unknown = |text: &str| Error::UnknownOutcome(call.cause(format_args!("{}; {text}", lost.doubt)));
-        match self.search(call, path, lost, current.as_ref())? {
+        let finding = match self.search(call, path, lost, current.as_ref())? {
+            // What is there tells most of it, however much etcd has forgotten.
+            Finding::Unknown => after(lost, current.as_ref()),
+            finding => finding,
+        };
+        match finding {
             Finding::NotDone => Ok(Swap::Lost(current)),
             Finding::Done(index) if lost.identity == Identity::ByValue => Ok(Swap::Done(index)),
             Finding::Done(_) => Err(unknown("the same value was written since, by this call or by another")),
@@ -61,9 +66,13 @@ impl V2 {
                 return Ok(Finding::NotDone);
             }
             let target = format!("{path}?wait=true&waitIndex={}", from + 1);
+            let asked = Instant::now();
             let Some(answer) = self.poll(call, &target, GRACE)? else {
-                // Nothing more happened to a key that is gone; for one that is there its last event must come.
-                return Ok(if current.is_none() { Finding::NotDone } else { Finding::Unknown });
+                // Silence can only mean that nothing happened where nothing must have: the last event of a key that
+                // is there, and the end of one that was, must come.
+                let silent = asked.elapsed() >= GRACE && !call.is_over();
+                let may_be = silent && current.is_none() && !matches!(lost.expect, Expect::Revision(_));
+                return Ok(if may_be { Finding::NotDone } else { Finding::Unknown });
             };
             if answer.code.is_some() {
                 return Ok(Finding::Unknown);
@@ -82,6 +91,15 @@ impl V2 {
             from = node.modified_index;
         }
         Ok(Finding::Unknown)
+    }
+}
+
+/// What the value that is there now tells of a write whose events are forgotten.
+fn after(lost: &Lost, current: Option<&Entry>) -> Finding {
+    let before = if let Expect::Revision(revision) = lost.expect { revision } else { lost.since };
+    match current {
+        Some(current) if current.value == lost.value && current.revision > before => Finding::Done(current.revision),
+        _ => Finding::Unknown,
     }
 }
 

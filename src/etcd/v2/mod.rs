@@ -273,10 +273,14 @@ impl Kv for V2 {
         match self.send_once(call, &Request::delete(&path)) {
             Ok(answer) => answer.deleted(call),
             // Gone in any case after another try, but by whose hand cannot be told.
-            Err(Failure::Doubt(text)) => match self.ask(call, &Request::delete(&path), Repeat::Write)?.deleted(call)? {
-                true => Ok(true),
-                false => Err(Error::UnknownOutcome(call.cause(text))),
-            },
+            Err(Failure::Doubt(text)) => {
+                let again = self.ask(call, &Request::delete(&path), Repeat::Write);
+                match again.and_then(|answer| answer.deleted(call)) {
+                    Ok(true) => Ok(true),
+                    Ok(false) => Err(Error::UnknownOutcome(call.cause(text))),
+                    Err(error) => Err(doubtful(call, Some(text), Some(error))),
+                }
+            }
             Err(Failure::Final(error)) => Err(error),
         }
     }

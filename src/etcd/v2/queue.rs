@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::answer::{self, Node};
 use super::wait::BRIEF;
-use super::{FORM, V2};
+use super::{FORM, V2, doubtful};
 use crate::base64::{decode_lenient, encode};
 use crate::error::{Error, Result};
 use crate::etcd::backoff::Backoff;
@@ -66,13 +66,14 @@ impl V2 {
         let answer = match self.send_once(call, &Request::delete(&target)) {
             Ok(answer) => answer,
             Err(Failure::Final(error)) => return Err(error),
-            Err(Failure::Doubt(text)) => match self.look(call, &format!("{directory}/{name}"))? {
+            Err(Failure::Doubt(text)) => match self.look(call, &format!("{directory}/{name}")) {
+                Err(error) => return Err(doubtful(call, Some(text), Some(error))),
                 // It may yet go by the request that was lost: only a delete that is answered will do.
-                (Some(_), _) => match self.send_once(call, &Request::delete(&target)) {
+                Ok((Some(_), _)) => match self.send_once(call, &Request::delete(&target)) {
                     Ok(answer) if answer.code.is_none() => answer,
                     _ => return Err(Error::UnknownOutcome(call.cause(text))),
                 },
-                (None, _) => return Err(Error::UnknownOutcome(call.cause(text))),
+                Ok((None, _)) => return Err(Error::UnknownOutcome(call.cause(text))),
             },
         };
         match answer.code {

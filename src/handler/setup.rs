@@ -31,3 +31,43 @@ pub(super) fn read(params: &Params) -> Result<(Settings, String)> {
     };
     Ok((settings, address))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(config: &str) -> Result<(Settings, String)> {
+        let mut params = Params::new("etcd", "", "run", 1, 2)?;
+        if !config.is_empty() {
+            params.set_config(config)?;
+        }
+        read(&params)
+    }
+
+    #[test]
+    fn defaults_are_pytorchs() {
+        let (settings, address) = with("").unwrap();
+        assert_eq!(settings, Settings::new(1, 2));
+        assert!(!address.is_empty());
+    }
+
+    #[test]
+    fn options_are_read_and_checked() {
+        let (settings, address) =
+            with("join_timeout=7,keep_alive_max_attempt=2,state_dialect=1.13,local_addr=n1").unwrap();
+        assert_eq!((settings.join_timeout, settings.keep_alive_max_attempt), (Duration::from_secs(7), 2));
+        assert_eq!((settings.dialect, address.as_str()), (Dialect::TORCH_1_13, "n1"));
+        for (config, part) in [
+            ("join_timeout=0", "'join_timeout' must be between 1 and"),
+            ("last_call_timeout=x", "'last_call_timeout' does not represent a valid integer value."),
+            ("keep_alive_interval=-1", "'keep_alive_interval' must be between 1 and"),
+            ("keep_alive_max_attempt=0", "'keep_alive_max_attempt' must be between 1 and 1000000."),
+            ("state_dialect=3", "The state dialect must be"),
+        ] {
+            let Err(Error::InvalidArgument(message)) = with(config) else { panic!("{config} is taken") };
+            assert!(message.contains(part), "{message}");
+        }
+        let long = format!("local_addr={}", "x".repeat(2000));
+        assert!(matches!(with(&long), Err(Error::InvalidArgument(_))));
+    }
+}

@@ -152,6 +152,10 @@ fn every_duration_has_its_limits() {
     let mut count = 0;
     for option in OPTIONS {
         let OptionKind::Seconds { min } = option.kind else { continue };
+        // The handler reads its own, in src/handler/setup.rs.
+        if option.doc.starts_with("Handler:") {
+            continue;
+        }
         count += 1;
         for allowed in [min, MAX_SECONDS] {
             with(&[(option.name, &allowed.to_string())]).unwrap();

@@ -25,6 +25,9 @@ use crate::params::Settings;
 /// What a form field must not hold as it is; the values are base64.
 const FORM: &AsciiSet = &CONTROLS.add(b'+').add(b'%').add(b'&').add(b';').add(b' ');
 
+/// The longest form that etcd reads; it resets the connection in the middle of one that is much longer.
+const LONGEST_FORM: usize = 10 << 20;
+
 /// A harmless request whose answer names the cluster, also where the key is not there.
 pub(super) const PROBE: Probe = Probe {
     request: || Request::get("/v2/keys/torch"),
@@ -108,15 +111,12 @@ impl V2 {
         Ok((node.map(|node| entry(call, key, &node)).transpose()?, index))
     }
 
-    /// The form of a write, whose answer need not repeat the value.
-    fn form(&self, key: Key, value: &[u8], condition: &str) -> String {
-        let value = encode(value);
+    fn form(&self, key: Key, value: &[u8], condition: &str) -> Result<String> {
         let ttl = match key {
             Key::State => Some(self.state_ttl),
             Key::Store(_) => self.store_ttl,
         };
-        let ttl = ttl.map(|ttl| format!("&ttl={ttl}")).unwrap_or_default();
-        format!("value={}{ttl}{condition}&noValueOnSuccess=true", utf8_percent_encode(&value, FORM))
+        form(value, ttl, condition)
     }
 
     fn try_swap(&self, call: &Call, path: &str, form: &str) -> std::result::Result<Attempt, Failure> {
@@ -144,7 +144,7 @@ impl V2 {
 
     fn swap_where(&self, call: &Call, key: Key, expect: Expect, value: &[u8], identity: Identity) -> Result<Swap> {
         let path = self.path(key)?;
-        let form = self.form(key, value, &Self::condition(call, expect)?);
+        let form = self.form(key, value, &Self::condition(call, expect)?)?;
         let since = self.seen.load(Ordering::Relaxed);
         let mut doubt: Option<String> = None;
         let mut backoff = Backoff::new();
@@ -246,7 +246,7 @@ impl Kv for V2 {
 
     fn put(&self, call: &Call, key: Key, value: &[u8]) -> Result<()> {
         let path = self.path(key)?;
-        let answer = self.ask(call, &Request::put_form(&path, &self.form(key, value, "")), Repeat::Write)?;
+        let answer = self.ask(call, &Request::put_form(&path, &self.form(key, value, "")?), Repeat::Write)?;
         answer.done(call)
     }
 
@@ -332,6 +332,21 @@ fn entry(call: &Call, key: Key, node: &Node) -> Result<Entry> {
         return Err(if key == Key::State { Error::State(cause) } else { Error::Server(cause) });
     };
     Ok(Entry { value, revision: node.modified_index })
+}
+
+/// The form of a write, whose answer need not repeat the value.
+fn form(value: &[u8], ttl: Option<u64>, condition: &str) -> Result<String> {
+    let too_large = || {
+        let text = "is too large for etcd's v2 API, which takes about 7.5 MiB";
+        Error::InvalidArgument(format!("the value of {} bytes {text}", value.len()))
+    };
+    if value.len() > LONGEST_FORM / 4 * 3 {
+        return Err(too_large());
+    }
+    let text = encode(value);
+    let ttl = ttl.map(|ttl| format!("&ttl={ttl}")).unwrap_or_default();
+    let form = format!("value={}{ttl}{condition}&noValueOnSuccess=true", utf8_percent_encode(&text, FORM));
+    if form.len() > LONGEST_FORM { Err(too_large()) } else { Ok(form) }
 }
 
 fn basic(name: &str, password: &str) -> Result<HeaderValue> {

@@ -1,13 +1,8 @@
 //! Queues: a directory each, whose elements are in the order in which etcd created them.
 
-use percent_encoding::utf8_percent_encode;
-
-use std::time::Instant;
-
 use super::answer::{self, Node};
-use super::wait::BRIEF;
-use super::{FORM, V2, doubtful};
-use crate::base64::{decode_lenient, encode};
+use super::{V2, form};
+use crate::base64::decode_lenient;
 use crate::error::{Error, Result};
 use crate::etcd::backoff::Backoff;
 use crate::etcd::call::Call;
@@ -17,10 +12,8 @@ use crate::random::unique_name;
 
 impl V2 {
     pub(super) fn push(&self, call: &Call, queue: &[u8], value: &[u8]) -> Result<()> {
-        let path = format!("{}/{}", self.layout.queue(queue)?, unique_name());
-        let value = encode(value);
-        let ttl = self.store_ttl.map(|ttl| format!("&ttl={ttl}")).unwrap_or_default();
-        let form = format!("value={}{ttl}&prevExist=false&noValueOnSuccess=true", utf8_percent_encode(&value, FORM));
+        let path = format!("{}/{:016x}{:016x}", self.layout.queue(queue)?, fastrand::u64(..), fastrand::u64(..));
+        let form = form(value, self.store_ttl, "&prevExist=false")?;
         match self.send_once(call, &Request::put_form(&path, &form)) {
             Ok(answer) => answer.done(call),
             // Nobody else makes an element of this name: there it is, or it is unknown whether it was and was popped.

@@ -1,7 +1,10 @@
 //! Queues: a directory each, whose elements are in the order in which etcd created them.
 
+use std::time::Instant;
+
 use super::answer::{self, Node};
-use super::{V2, form};
+use super::wait::BRIEF;
+use super::{V2, doubtful, form};
 use crate::base64::decode_lenient;
 use crate::error::{Error, Result};
 use crate::etcd::backoff::Backoff;
@@ -12,7 +15,7 @@ use crate::random::unique_name;
 
 impl V2 {
     pub(super) fn push(&self, call: &Call, queue: &[u8], value: &[u8]) -> Result<()> {
-        let path = format!("{}/{:016x}{:016x}", self.layout.queue(queue)?, fastrand::u64(..), fastrand::u64(..));
+        let path = format!("{}/{}", self.layout.queue(queue)?, unique_name());
         let form = form(value, self.store_ttl, "&prevExist=false")?;
         match self.send_once(call, &Request::put_form(&path, &form)) {
             Ok(answer) => answer.done(call),

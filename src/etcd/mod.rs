@@ -45,6 +45,7 @@ pub(crate) struct Entry {
 pub(crate) enum Expect<'a> {
     Absent,
     Revision(u64),
+    /// Never empty: v2 cannot compare with that.
     Value(&'a [u8]),
 }
 

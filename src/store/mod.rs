@@ -158,16 +158,26 @@ impl Store {
         let call = self.call("compare_set", Subject::Key(&key));
         self.shared.counters.forget(&key);
         if expected.is_empty() {
-            match self.swap(&call, &key, Expect::Absent, desired, Identity::ByValue)? {
-                Swap::Done(_) => return Ok(desired.to_vec()),
-                Swap::Lost(Some(current)) if !current.value.is_empty() => return Ok(current.value),
-                Swap::Lost(_) => {}
-            }
+            return self.replace_nothing(&call, &key, desired);
         }
         match self.swap(&call, &key, Expect::Value(expected), desired, Identity::ByValue)? {
             Swap::Done(_) => Ok(desired.to_vec()),
             Swap::Lost(Some(current)) => Ok(current.value),
             Swap::Lost(None) => Ok(expected.to_vec()),
+        }
+    }
+
+    /// Stores `desired` where there is no value, or an empty one.
+    fn replace_nothing(&self, call: &Call, key: &[u8], desired: &[u8]) -> Result<Vec<u8>> {
+        let mut expect = Expect::Absent;
+        loop {
+            expect = match self.swap(call, key, expect, desired, Identity::ByValue)? {
+                Swap::Done(_) => return Ok(desired.to_vec()),
+                Swap::Lost(Some(current)) if !current.value.is_empty() => return Ok(current.value),
+                Swap::Lost(Some(current)) => Expect::Revision(current.revision),
+                Swap::Lost(None) => Expect::Absent,
+            };
+            call.check()?;
         }
     }
 

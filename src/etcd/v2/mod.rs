@@ -171,21 +171,6 @@ impl V2 {
             }
         }
     }
-
-    /// Conditional on an empty value, which v2 cannot compare with.
-    fn swap_where_empty(&self, call: &Call, key: Key, value: &[u8], identity: Identity) -> Result<Swap> {
-        loop {
-            match self.look_at(call, key)?.0 {
-                Some(entry) if entry.value.is_empty() => {
-                    match self.swap_where(call, key, Expect::Revision(entry.revision), value, identity)? {
-                        Swap::Lost(Some(now)) if now.value.is_empty() => {}
-                        outcome => return Ok(outcome),
-                    }
-                }
-                current => return Ok(Swap::Lost(current)),
-            }
-        }
-    }
 }
 
 /// What a failure means once an earlier try of the same write may have been applied.
@@ -256,7 +241,6 @@ impl Kv for V2 {
 
     fn swap(&self, call: &Call, key: Key, expect: Expect, value: &[u8], identity: Identity) -> Result<Swap> {
         match expect {
-            Expect::Value([]) => self.swap_where_empty(call, key, value, identity),
             Expect::Value(expected) => match self.swap_where(call, key, expect, value, identity)? {
                 // The same bytes in other base64 than ours, or set back in the meantime.
                 Swap::Lost(Some(now)) if now.value == expected => {

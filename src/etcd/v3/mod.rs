@@ -34,6 +34,12 @@ const MOST_OPS: usize = 128;
 /// The most bytes of values that are put in one transaction; etcd takes 1.5 MiB in all.
 const MOST_BYTES: usize = 1 << 20;
 
+/// The largest value that is sent. etcd's own limit is less, unless it was told otherwise.
+const LARGEST_VALUE: usize = 16 << 20;
+
+/// Revisions are signed in etcd.
+const LARGEST_REVISION: u64 = i64::MAX.unsigned_abs();
+
 /// How many keys are listed in one request.
 const PAGE: u64 = 10_000;
 
@@ -227,7 +233,7 @@ impl Kv for V3 {
     fn put(&self, call: &Call, key: Key, value: &[u8]) -> Result<()> {
         let path = self.path(key);
         let lease = self.lease_for(call, key)?;
-        let body = Put { key: Raw(&path), value: Raw(value), lease: lease.map(Lease::id) };
+        let body = put_of(call, &path, value, lease)?;
         loop {
             match (self.session.ask::<PutReply>(call, "/v3/kv/put", &body, Repeat::Write)?, lease) {
                 (Said::Ok(_), _) => return Ok(()),
@@ -259,7 +265,7 @@ impl Kv for V3 {
                 bytes = 0;
             }
             bytes += size;
-            success.push(Op::Put(Put { key: Raw(path), value: Raw(value), lease: lease.map(Lease::id) }));
+            success.push(Op::Put(put_of(call, path, value, lease)?));
         }
         self.put_all(call, lease, success)
     }
@@ -269,12 +275,13 @@ impl Kv for V3 {
         let lease = self.lease_for(call, key)?;
         let compare = match expect {
             Expect::Absent => Compare::absent(&path),
-            Expect::Revision(revision) => Compare::revision(&path, revision),
+            // A token that no revision can be is as good as an outdated one.
+            Expect::Revision(revision) => Compare::revision(&path, revision.min(LARGEST_REVISION)),
             Expect::Value(value) => Compare::value(&path, value),
         };
         let txn = Txn {
             compare: vec![compare],
-            success: vec![Op::Put(Put { key: Raw(&path), value: Raw(value), lease: lease.map(Lease::id) })],
+            success: vec![Op::Put(put_of(call, &path, value, lease)?)],
             failure: vec![Op::Range(Range::of(&path))],
         };
         match self.once(call, lease, &txn)? {
@@ -356,6 +363,14 @@ impl V3 {
             }
         }
     }
+}
+
+fn put_of<'a>(call: &Call, path: &'a [u8], value: &'a [u8], lease: Option<&Lease>) -> Result<Put<'a>> {
+    if value.len() > LARGEST_VALUE {
+        let text = format_args!("the value is too large: {} bytes", value.len());
+        return Err(Error::InvalidArgument(call.cause(text).to_string()));
+    }
+    Ok(Put { key: Raw(path), value: Raw(value), lease: lease.map(Lease::id) })
 }
 
 fn first(reply: RangeReply) -> Option<Entry> {

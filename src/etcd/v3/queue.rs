@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::once::Outcome;
 use super::watch::{BRIEF, Kinds};
-use super::wire::{Compare, Delete, KeyValue, Op, Put, Range, RangeReply, Raw, Txn};
-use super::{Lease, V3, end_of};
+use super::wire::{Compare, Delete, KeyValue, Op, Range, RangeReply, Raw, Txn};
+use super::{V3, end_of, put_of};
 use crate::error::Result;
 use crate::etcd::Key;
 use crate::etcd::backoff::Backoff;
@@ -16,7 +16,7 @@ impl V3 {
     pub(super) fn push(&self, call: &Call, queue: &[u8], value: &[u8]) -> Result<()> {
         let path = [&self.layout.queue(queue), unique_name().as_bytes()].concat();
         let lease = self.lease_for(call, Key::Store(queue))?;
-        let put = Put { key: Raw(&path), value: Raw(value), lease: lease.map(Lease::id) };
+        let put = put_of(call, &path, value, lease)?;
         let txn = Txn { success: vec![Op::Put(put)], ..Txn::default() };
         // It has no conditions, so it is done.
         self.once(call, lease, &txn).map(drop)

@@ -302,6 +302,10 @@ impl Attempts {
         if too_large && self.repeat == Repeat::Read {
             return Err(Error::Server(call.cause(text)).into());
         }
+        if stop == Some(Stop::Deadline) && !sent && self.last.is_some() {
+            // The time ended between two tries: what was wrong is known from the one before.
+            return Ok(());
+        }
         if stop.is_none() {
             self.silent_since.get_or_insert_with(Instant::now);
         }

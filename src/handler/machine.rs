@@ -10,23 +10,30 @@ use crate::handler::state::{Node, Now, RoundSize, Settings, State, micros};
 /// How long after its deadline a join still tries to take back what it left in the state.
 pub const ROLLBACK: Duration = Duration::from_secs(5);
 
+/// Who acts, when, and by which rules.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The node that acts.
+    pub node: &'a Node,
+    /// The run's settings.
+    pub settings: &'a Settings,
+    /// Whether the dialect of the run has spare nodes.
+    pub has_spares: bool,
+    /// The time.
+    pub now: Now,
+}
+
 /// What a decision is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     /// The shared state, of now.
     pub state: &'a State,
-    /// The node that decides.
-    pub node: &'a Node,
-    /// The run's settings.
-    pub settings: &'a Settings,
-    /// The time.
-    pub now: Now,
+    /// Who decides.
+    pub context: Context<'a>,
     /// When the operation has to be done, on this node's clock that never steps.
     pub deadline: Duration,
     /// Whether the state's deadline is past: [`super::liveness::Observer::last_call_over`].
     pub last_call_over: bool,
-    /// Whether the dialect of the run has spare nodes.
-    pub has_spares: bool,
 }
 
 /// What a node does next.
@@ -69,25 +76,32 @@ pub enum Failure {
     Timeout,
 }
 
+impl Context<'_> {
+    /// Whether nodes that wait become spares when a round is full.
+    fn settles_losers(&self) -> bool {
+        self.has_spares && self.settings.losers_become_spares
+    }
+}
+
 impl View<'_> {
     fn is_participant(&self) -> bool {
-        self.state.participants.contains_key(self.node)
+        self.state.participants.contains_key(self.context.node)
     }
 
     fn is_late(&self) -> bool {
-        self.now.mono > self.deadline
+        self.context.now.mono > self.deadline
     }
 
     /// Whether the last heartbeat is as old as the interval. One from the future is too: our clock was set back. A
     /// listed node that has none needs one.
     #[must_use]
     pub fn heartbeat_due(&self) -> bool {
-        match self.state.last_heartbeats.get(self.node) {
+        match self.state.last_heartbeats.get(self.context.node) {
             Some(last) => {
-                let age = self.now.wall.saturating_sub(*last);
-                age >= micros(self.settings.keep_alive_interval) || age < 0
+                let age = self.context.now.wall.saturating_sub(*last);
+                age >= micros(self.context.settings.keep_alive_interval) || age < 0
             }
-            None => self.state.lists(self.node),
+            None => self.state.lists(self.context.node),
         }
     }
 
@@ -109,7 +123,8 @@ pub fn exit(view: &View<'_>) -> Action {
 /// Getting into a round that completes.
 #[must_use]
 pub fn join(view: &View<'_>) -> Action {
-    let View { state, node, settings, .. } = *view;
+    let View { state, context, .. } = *view;
+    let Context { node, settings, .. } = context;
     let is_participant = view.is_participant();
     let is_waiting = state.wait_list.contains(node);
     let is_spare = state.redundancy_list.contains(node);
@@ -126,16 +141,16 @@ pub fn join(view: &View<'_>) -> Action {
     }
     if view.is_late() {
         return match (is_participant, is_waiting) {
-            _ if view.now.mono > view.deadline + ROLLBACK => Action::Fail(Failure::Timeout),
+            _ if context.now.mono > view.deadline + ROLLBACK => Action::Fail(Failure::Timeout),
             (true, _) => Action::RemoveFromParticipants,
             (false, true) => Action::RemoveFromWaitList,
             (false, false) => Action::Fail(Failure::Timeout),
         };
     }
     match (state.complete, is_participant) {
-        (true, _) if is_waiting => view.keep_alive_or_wait(),
+        (true, _) if is_waiting && !(is_full && context.settles_losers()) => view.keep_alive_or_wait(),
         (true, _) if !is_full => Action::AddToWaitList,
-        (true, _) if view.has_spares => Action::AddToRedundancyList,
+        (true, _) if context.has_spares => Action::AddToRedundancyList,
         (false, true) if view.last_call_over && state.deadline.is_some() && has_enough(state, settings) => {
             Action::Complete
         }
@@ -170,8 +185,9 @@ pub fn has_enough(state: &State, settings: &Settings) -> bool {
     (settings.min_nodes..=settings.max_nodes).contains(&state.participants.len())
 }
 
-/// Performs `action` of `node` on `state`. Actions that do nothing change nothing.
-pub fn apply(action: Action, state: &mut State, node: &Node, settings: &Settings, now: Now) {
+/// Performs `action` on `state`. Actions that do nothing change nothing.
+pub fn apply(action: Action, state: &mut State, context: &Context<'_>) {
+    let Context { node, settings, now, .. } = *context;
     match action {
         Action::Finish | Action::Fail(_) | Action::Wait => return,
         Action::KeepAlive => {}
@@ -182,20 +198,23 @@ pub fn apply(action: Action, state: &mut State, node: &Node, settings: &Settings
                 state.deadline = Some(now.wall.saturating_add(micros(settings.last_call_timeout)));
             }
             if state.participants.len() == settings.max_nodes {
-                complete(state, settings);
+                complete(state, context);
             }
         }
         Action::AddToWaitList => {
             state.redundancy_list.remove(node);
             state.wait_list.insert(node.clone());
         }
-        Action::AddToRedundancyList => drop(state.redundancy_list.insert(node.clone())),
+        Action::AddToRedundancyList => {
+            state.wait_list.remove(node);
+            state.redundancy_list.insert(node.clone());
+        }
         Action::RemoveFromParticipants | Action::RemoveFromWaitList | Action::RemoveFromRedundancyList => {
             remove(state, std::iter::once(node), settings);
             return;
         }
         Action::Complete => {
-            complete(state, settings);
+            complete(state, context);
             return;
         }
         Action::Close => {
@@ -232,8 +251,9 @@ pub fn remove<'a>(state: &mut State, nodes: impl Iterator<Item = &'a Node>, sett
     }
 }
 
-/// Gives out the ranks: 0, 1, … in the order of nodes.
-fn complete(state: &mut State, settings: &Settings) {
+/// Gives out the ranks: 0, 1, … in the order of nodes. Those who did not get into a full round become spares, in the
+/// same step: a launcher that saw them wait would start the next round.
+fn complete(state: &mut State, context: &Context<'_>) {
     state.complete = true;
     state.deadline = None;
     let mut size = 0;
@@ -241,7 +261,10 @@ fn complete(state: &mut State, settings: &Settings) {
         *rank = size;
         size += 1;
     }
-    if settings.notes_round_size {
+    if state.participants.len() >= context.settings.max_nodes && context.settles_losers() {
+        state.redundancy_list.append(&mut state.wait_list);
+    }
+    if context.settings.notes_round_size {
         state.round_size = Some(RoundSize { round: state.round, size });
     }
 }

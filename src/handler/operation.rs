@@ -263,7 +263,9 @@ mod tests {
         let mut state = State::default();
         for number in [1, 2] {
             let node = Node::new("n", number, 0);
-            machine::apply(Action::AddToParticipants, &mut state, &node, replica.settings(), at(0));
+            let settings = replica.settings();
+            let context = machine::Context { node: &node, settings, has_spares: true, now: at(0) };
+            machine::apply(Action::AddToParticipants, &mut state, &context);
         }
         adopt(&mut replica, &state, 1, at(0));
         assert_eq!(join.next(&mut replica, at(0), 0), Step::Write);

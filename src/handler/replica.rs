@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::handler::liveness::Observer;
-use crate::handler::machine::{self, View};
+use crate::handler::machine::{self, Context, View};
 use crate::handler::pickle::{self, Dialect};
 use crate::handler::state::{Node, Now, Settings, State, micros};
 use crate::{Error, Result};
@@ -86,7 +86,8 @@ impl Replica {
         self.sanitise();
     }
 
-    /// What etcd holds is, at `now`, still what was read or written last: a watch said so, or an equal token.
+    /// What etcd holds is, at `now`, still what was read or written last: a watch said so, or an equal token. Or so
+    /// little time has passed that it is as good: a join may begin from what the exit before it has just read.
     ///
     /// Must not be used while the copy holds changes that were not stored.
     pub fn confirm(&mut self, now: Now) {
@@ -117,18 +118,21 @@ impl Replica {
     pub fn view(&self, deadline: Duration, now: Now) -> View<'_> {
         View {
             state: &self.state,
-            node: &self.node,
-            settings: &self.settings,
-            now,
+            context: self.context(now),
             deadline,
             last_call_over: self.observer.last_call_over().is_some_and(|over| over <= now.mono),
-            has_spares: self.dialect.redundancy_list,
         }
+    }
+
+    fn context(&self, now: Now) -> Context<'_> {
+        Context { node: &self.node, settings: &self.settings, has_spares: self.dialect.redundancy_list, now }
     }
 
     /// Performs `action` on the copy.
     pub(super) fn apply(&mut self, action: machine::Action, now: Now) {
-        machine::apply(action, &mut self.state, &self.node, &self.settings, now);
+        let mut state = std::mem::take(&mut self.state);
+        machine::apply(action, &mut state, &self.context(now));
+        self.state = state;
     }
 
     /// Whether the copy is current; it no longer is.
@@ -276,7 +280,8 @@ mod tests {
         stored.wait_list.insert(Node::new("n", 2, 0));
         let mut replica = replica(1);
         replica.adopt(stored, Dialect::default(), Some(1), at(0));
-        [5, 10].into_iter().for_each(|second| replica.confirm(at(second)));
+        replica.confirm(at(5));
+        replica.confirm(at(10));
         assert_eq!(replica.state().wait_list.len(), 1);
         replica.confirm(at(15));
         assert_eq!((replica.state().wait_list.len(), replica.dead().len()), (0, 1));

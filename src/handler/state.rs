@@ -128,6 +128,11 @@ pub struct Settings {
     pub dialect: Dialect,
     /// Whether to note the size of a round in the state ([`RoundSize`]). Defaults to true.
     pub notes_round_size: bool,
+    /// Whether a waiting node becomes a spare when the round that completes is full. Defaults to true.
+    ///
+    /// PyTorch's goes on waiting for the next round. Its launchers start that at once, because a node waits; another
+    /// node is left over, and so on for ever: with one node more than `max_nodes`, the job never gets to work.
+    pub losers_become_spares: bool,
 }
 
 impl Settings {
@@ -145,6 +150,7 @@ impl Settings {
             keep_alive_max_attempt: 3,
             dialect: Dialect::default(),
             notes_round_size: true,
+            losers_become_spares: true,
         }
     }
 

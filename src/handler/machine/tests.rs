@@ -19,9 +19,16 @@ fn state(participants: &[i64], waiting: &[i64], spares: &[i64]) -> State {
     state
 }
 
+/// `state` with its round completed, and nobody moved.
 fn completed(mut state: State) -> State {
-    complete(&mut state, &settings());
+    let settings = Settings { losers_become_spares: false, ..settings() };
+    complete(&mut state, &context(&node(ME), &settings));
     state
+}
+
+fn context<'a>(node: &'a Node, settings: &'a Settings) -> Context<'a> {
+    let now = Now { mono: Duration::from_secs(100), wall: 100 * S };
+    Context { node, settings, has_spares: true, now }
 }
 
 /// Two to three nodes.
@@ -30,17 +37,11 @@ fn settings() -> Settings {
 }
 
 /// What the operation decides at second 100 of both clocks.
-fn decide(operation: fn(&View<'_>) -> Action, state: &State, change: impl Fn(&mut View<'_>)) -> Action {
+fn decide(operation: impl Fn(&View<'_>) -> Action, state: &State, change: impl Fn(&mut View<'_>)) -> Action {
     let settings = settings();
-    let mut view = View {
-        state,
-        node: &node(ME),
-        settings: &settings,
-        now: Now { mono: Duration::from_secs(100), wall: 100 * S },
-        deadline: Duration::from_secs(600),
-        last_call_over: false,
-        has_spares: true,
-    };
+    let node = node(ME);
+    let context = context(&node, &settings);
+    let mut view = View { state, context, deadline: Duration::from_secs(600), last_call_over: false };
     change(&mut view);
     operation(&view)
 }
@@ -56,7 +57,7 @@ fn joins_late(state: &State, by: Duration) -> Action {
 
 fn done(action: Action, state: &State) -> State {
     let mut state = state.clone();
-    apply(action, &mut state, &node(ME), &settings(), Now { mono: Duration::ZERO, wall: 100 * S });
+    apply(action, &mut state, &context(&node(ME), &settings()));
     state
 }
 
@@ -125,10 +126,15 @@ fn a_complete_round_is_not_joined_but_waited_for() {
     assert_eq!(joins(&full), Action::AddToRedundancyList);
     let spare = done(Action::AddToRedundancyList, &full);
     assert!(spare.redundancy_list.contains(&node(ME)) && spare.last_heartbeats[&node(ME)] == 100 * S);
-    // Who was waiting before it was full goes on waiting.
-    assert_eq!(joins(&completed(state(&[1, 2, 3], &[ME], &[]))), Action::Wait);
+    // Who was waiting before it was full does too; in PyTorch, goes on waiting.
+    let lost = completed(state(&[1, 2, 3], &[ME], &[]));
+    assert_eq!(joins(&lost), Action::AddToRedundancyList);
+    assert!(done(Action::AddToRedundancyList, &lost).wait_list.is_empty());
+    let settings = Settings { losers_become_spares: false, ..settings() };
+    let strict = |view: &View<'_>| join(&View { context: context(view.context.node, &settings), ..*view });
+    assert_eq!(decide(strict, &lost, |_| {}), Action::Wait);
     // Old dialects have no spare nodes.
-    assert_eq!(decide(join, &full, |view| view.has_spares = false), Action::Wait);
+    assert_eq!(decide(join, &full, |view| view.context.has_spares = false), Action::Wait);
 }
 
 #[test]
@@ -150,10 +156,31 @@ fn joining_sets_the_last_call_and_completes() {
 }
 
 #[test]
+fn who_does_not_get_into_a_full_round_is_spare() {
+    let mut settings = settings();
+    let filled = |settings: &Settings, has_spares| {
+        let mut state = state(&[1, 2], &[7, ME, 8], &[9]);
+        let node = node(ME);
+        let context = Context { has_spares, ..context(&node, settings) };
+        apply(Action::AddToParticipants, &mut state, &context);
+        assert!(state.complete);
+        (state.wait_list.len(), state.redundancy_list.len())
+    };
+    assert_eq!(filled(&settings, true), (0, 3));
+    assert_eq!(filled(&settings, false), (2, 1));
+    settings.losers_become_spares = false;
+    assert_eq!(filled(&settings, true), (2, 1));
+    // A round that is not full leaves room for the next.
+    let mut called = State { deadline: Some(7), ..state(&[1, ME], &[7], &[]) };
+    apply(Action::Complete, &mut called, &context(&node(ME), &Settings::new(2, 3)));
+    assert_eq!((called.complete, called.wait_list.len()), (true, 1));
+}
+
+#[test]
 fn the_deadline_does_not_move_when_more_join() {
     let settings = Settings::new(2, 9);
     let mut state = State { deadline: Some(7), ..state(&[1, 2], &[], &[]) };
-    apply(Action::AddToParticipants, &mut state, &node(ME), &settings, Now { mono: Duration::ZERO, wall: 100 * S });
+    apply(Action::AddToParticipants, &mut state, &context(&node(ME), &settings));
     assert_eq!((state.deadline, state.complete), (Some(7), false));
 }
 

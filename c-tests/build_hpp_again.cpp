@@ -1,0 +1,5 @@
+#include <rdzv.hpp>
+
+std::string version_elsewhere() {
+    return rdzv::version();
+}

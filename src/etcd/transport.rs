@@ -132,9 +132,6 @@ impl Http {
         let (result, trace) = net::bounded(deadline, call.cancel(), || {
             let response = self.run(member, request, headers)?;
             let (head, body) = response.into_parts();
-            if body.content_length().is_some_and(|length| length > LARGEST_BODY) {
-                return Err(ureq::Error::BodyExceedsLimit(LARGEST_BODY));
-            }
             let body = body.into_with_config().limit(LARGEST_BODY).read_to_vec()?;
             Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
         });
@@ -167,12 +164,17 @@ impl Http {
             builder = builder.header(*name, value.clone());
         }
         let agent = self.agent.get(|| agent(self.tls.as_ref(), self.connect_timeout));
-        match request.body {
+        let response = match request.body {
             Some((media_type, bytes)) => {
                 agent.run(builder.header(CONTENT_TYPE, HeaderValue::from_static(media_type)).body(bytes)?)
             }
             None => agent.run(builder.body(())?),
+        }?;
+        let length = response.body().content_length();
+        if length.is_some_and(|length| length > LARGEST_BODY) {
+            return Err(ureq::Error::BodyExceedsLimit(LARGEST_BODY));
         }
+        Ok(response)
     }
 }
 

@@ -1,0 +1,113 @@
+//! Faults that come in pairs, and what etcd has forgotten.
+
+use std::time::Duration;
+
+use crate::support::fault::{self, Dialect, Fault, Rule};
+use crate::support::{Api, Proxy, connect, etcd, label, unique};
+
+const CONFIG: &str = "read_timeout=2,reconnect_timeout=1";
+
+#[test]
+fn a_write_that_may_be_done_is_not_called_refused() {
+    let denied = Fault::Status(401, Dialect::Plain);
+    for api in Api::all() {
+        let server = etcd::start(&[]);
+        let proxy = Proxy::start(server.endpoint());
+        let (backend, store) = connect(&proxy.endpoint(), api, &unique("run"), CONFIG);
+        let spoil = || {
+            proxy.heal();
+            proxy.arm(Rule::once(fault::write, Fault::DropReply));
+            proxy.arm(Rule::always(fault::any, denied));
+        };
+        spoil();
+        assert_eq!(label(&store.set(b"set", b"1")), "UNKNOWN");
+        proxy.heal();
+        assert_eq!(store.get(b"set").unwrap(), b"1");
+        store.set(b"deleted", b"1").unwrap();
+        spoil();
+        assert_eq!(label(&store.delete_key(b"deleted")), "UNKNOWN");
+        spoil();
+        assert_eq!(label(&backend.set_state(b"1", None)), "UNKNOWN");
+        spoil();
+        assert_eq!(label(&store.add(b"counter", 1)), "AUTH", "adding begins with a look");
+        spoil();
+        assert_eq!(label(&store.queue_push(b"queue", b"1")), "UNKNOWN");
+    }
+}
+
+#[test]
+fn a_lost_swap_is_decided_by_what_is_there_when_etcd_has_forgotten() {
+    for api in Api::all() {
+        let server = etcd::start(&[]);
+        let proxy = Proxy::start(server.endpoint());
+        let (backend, store) = connect(&proxy.endpoint(), api, &unique("run"), CONFIG);
+        let (_other, busy) = connect(server.endpoint(), api, &unique("run"), "");
+        // v2 remembers a thousand events.
+        for at in 0..1100u32 {
+            busy.set(b"busy", &at.to_be_bytes()).unwrap();
+        }
+        proxy.arm(Rule::once(fault::write, Fault::DropReply));
+        let set = backend.set_state(b"mine", None).unwrap();
+        assert!(set.has_set && backend.get_state().unwrap() == set.state, "{api:?}");
+        proxy.arm(Rule::once(fault::write, Fault::DropReply));
+        assert_eq!(store.compare_set(b"key", b"", b"mine").unwrap(), b"mine");
+        proxy.arm(Rule::once(fault::write, Fault::DropReply));
+        assert_eq!(store.compare_set(b"key", b"mine", b"next").unwrap(), b"next");
+        // Not done, and somebody else's is there.
+        store.set(b"taken", b"theirs").unwrap();
+        proxy.arm(Rule::once(fault::write, Fault::ResetBefore));
+        assert_eq!(store.compare_set(b"taken", b"", b"mine").unwrap(), b"theirs");
+    }
+}
+
+#[test]
+fn a_swap_that_lost_is_told_so_after_a_lost_answer() {
+    for api in Api::all() {
+        let server = etcd::start(&[]);
+        let proxy = Proxy::start(server.endpoint());
+        let run = unique("run");
+        let (backend, _store) = connect(&proxy.endpoint(), api, &run, CONFIG);
+        let (other, _store) = connect(server.endpoint(), api, &run, "");
+        let first = other.set_state(b"1", None).unwrap().state;
+        let second = other.set_state(b"2", Some(first.token)).unwrap().state;
+        proxy.arm(Rule::once(fault::write, Fault::DropReply));
+        let set = backend.set_state(b"3", Some(first.token)).unwrap();
+        assert!(!set.has_set && set.state == second, "{set:?}");
+        proxy.arm(Rule::once(fault::write, Fault::ResetBefore));
+        let set = backend.set_state(b"3", None).unwrap();
+        assert!(!set.has_set && set.state == second, "{set:?}");
+        proxy.arm(Rule::once(fault::write, Fault::DropReply));
+        let set = backend.set_state(b"3", Some(second.token)).unwrap();
+        assert!(set.has_set && set.state == other.get_state().unwrap(), "{set:?}");
+    }
+}
+
+#[test]
+fn a_body_of_a_gigabyte_in_chunks_is_not_kept() {
+    for api in Api::all() {
+        let server = etcd::start(&[]);
+        let proxy = Proxy::start(server.endpoint());
+        let (backend, store) = connect(&proxy.endpoint(), api, &unique("run"), "read_timeout=20");
+        proxy.arm(Rule::once(fault::any, Fault::HugeChunked));
+        let before = memory();
+        assert_eq!(label(&backend.get_state()), "SERVER");
+        assert!(peak() - before < 600 << 20, "{} MiB", (peak() - before) >> 20);
+        proxy.heal();
+        std::thread::sleep(Duration::from_millis(10));
+        store.set(b"after", b"1").unwrap();
+    }
+}
+
+fn memory() -> usize {
+    status("VmRSS:")
+}
+
+fn peak() -> usize {
+    status("VmHWM:")
+}
+
+fn status(field: &str) -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+}

@@ -14,6 +14,8 @@ fn a_write_that_may_be_done_is_not_called_refused() {
         let server = etcd::start(&[]);
         let proxy = Proxy::start(server.endpoint());
         let (backend, store) = connect(&proxy.endpoint(), api, &unique("run"), CONFIG);
+        // Under v3 the first write makes a lease.
+        store.add(b"first", 1).unwrap();
         let spoil = || {
             proxy.heal();
             proxy.arm(Rule::once(fault::write, Fault::DropReply));

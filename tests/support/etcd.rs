@@ -72,13 +72,31 @@ pub(crate) fn fast_arguments() -> &'static [&'static str] {
     if help().contains("--unsafe-no-fsync") { &["--unsafe-no-fsync"] } else { &[] }
 }
 
-/// One etcd on a free port.
-pub(crate) fn start(arguments: &[&str]) -> Server {
+/// One etcd on a free port, and where it keeps its data.
+pub(crate) struct Single {
+    // First, so that it stops before its data go.
+    server: Server,
+    _dir: Scratch,
+}
+
+impl std::ops::Deref for Single {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
+
+/// Starts one with the arguments given.
+pub(crate) fn start(arguments: &[&str]) -> Single {
+    let dir = Scratch::new();
     let mut options = ServerOptions::new();
+    options.set("data_dir", dir.0.join("data").to_str().unwrap()).unwrap();
     let all: Vec<_> = fast_arguments().iter().chain(arguments).copied().collect();
     options.set("args", &all.join(" ")).unwrap();
     options.set("host", "127.0.0.1").unwrap();
-    Server::start(&options).unwrap_or_else(|error| panic!("{error}: {}", error.cause()))
+    let server = Server::start(&options).unwrap_or_else(|error| panic!("{error}: {}", error.cause()));
+    Single { server, _dir: dir }
 }
 
 /// A child that is killed with this process, and by the end of the thread that started it.
@@ -97,12 +115,14 @@ pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A directory of its own under the system's, removed on drop.
+/// A directory of its own, removed on drop; in memory where that can be, since etcd waits for its disk.
 pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Scratch {
     pub(crate) fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("rdzv-test-{}-{:x}", std::process::id(), fastrand::u64(..)));
+        let memory = PathBuf::from("/dev/shm");
+        let parent = if memory.is_dir() { memory } else { std::env::temp_dir() };
+        let path = parent.join(format!("rdzv-test-{}-{:x}", std::process::id(), fastrand::u64(..)));
         fs::create_dir(&path).unwrap();
         Self(path)
     }

@@ -6,13 +6,10 @@
 
 use std::io::{self, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
-
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with, sockopt};
 
 use super::fault::{Fault, Rule};
 use super::http::{self, Request};
@@ -24,8 +21,6 @@ pub(crate) struct Proxy {
     shared: Arc<Shared>,
     address: SocketAddr,
     acceptor: Option<thread::JoinHandle<()>>,
-    /// Keeps the port while nobody listens.
-    _held: OwnedFd,
 }
 
 struct Shared {
@@ -52,10 +47,8 @@ enum Next {
 
 impl Proxy {
     pub(crate) fn start(upstream: &str) -> Self {
-        let held = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
-        sockopt::set_socket_reuseaddr(&held, true).unwrap();
-        bind(&held, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let address = SocketAddr::try_from(getsockname(&held).unwrap()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             upstream: resolve(upstream),
             rules: Mutex::new(Vec::new()),
@@ -70,8 +63,8 @@ impl Proxy {
             clients: Mutex::new(Vec::new()),
         });
         let theirs = Arc::clone(&shared);
-        let acceptor = thread::spawn(move || theirs.accept(address));
-        let proxy = Self { shared, address, acceptor: Some(acceptor), _held: held };
+        let acceptor = thread::spawn(move || theirs.accept(listener, address));
+        let proxy = Self { shared, address, acceptor: Some(acceptor) };
         proxy.await_listening(true);
         proxy
     }
@@ -141,7 +134,8 @@ impl Drop for Proxy {
 }
 
 impl Shared {
-    fn accept(self: &Arc<Self>, address: SocketAddr) {
+    fn accept(self: &Arc<Self>, first: TcpListener, address: SocketAddr) {
+        let mut first = Some(first);
         while !self.ended.load(Ordering::SeqCst) {
             if self.refused.load(Ordering::SeqCst) {
                 self.tell_listening(false);
@@ -150,7 +144,7 @@ impl Shared {
                 drop(self.changed.wait_while(guard, |_| stay()).unwrap());
                 continue;
             }
-            let listener = TcpListener::bind(address).unwrap();
+            let listener = first.take().unwrap_or_else(|| listen_again(address));
             self.tell_listening(true);
             while !self.ended.load(Ordering::SeqCst) && !self.refused.load(Ordering::SeqCst) {
                 let Ok((client, _)) = listener.accept() else { continue };
@@ -410,5 +404,17 @@ impl Shared {
         while start.elapsed() < time && !self.ended.load(Ordering::SeqCst) && !is_closed(client) {
             thread::sleep(Duration::from_millis(10).min(time));
         }
+    }
+}
+
+/// The port was ours a moment ago; somebody's connection may have it as its near end, for as long as it lasts.
+fn listen_again(address: SocketAddr) -> TcpListener {
+    let start = Instant::now();
+    loop {
+        match TcpListener::bind(address) {
+            Ok(listener) => return listener,
+            Err(error) => assert!(start.elapsed() < Duration::from_secs(9), "{address}: {error}"),
+        }
+        thread::sleep(Duration::from_millis(2));
     }
 }

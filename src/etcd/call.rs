@@ -14,8 +14,10 @@ use crate::logging;
 /// The longest time that is reckoned with: a century, for "for ever".
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// How long the single look of a call with a timeout of zero may wait for etcd's answer.
+/// How long the single look of a call with a timeout of zero may wait for etcd's answers: this for every
+/// [`KEYS_PER_LOOK`] keys, each of which may need a request.
 const LOOK: Duration = Duration::from_secs(1);
+const KEYS_PER_LOOK: usize = 50;
 
 /// What a call is about, for messages.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +60,9 @@ impl<'a> Call<'a> {
         timeout: Duration,
         cancel: &'a Arc<Cancel>,
     ) -> Self {
-        let mut call = Self::new(operation, subject, if timeout.is_zero() { LOOK } else { timeout }, cancel);
+        let keys = if let Subject::Keys(count) = subject { count } else { 1 };
+        let look = LOOK.saturating_mul(u32::try_from(keys.div_ceil(KEYS_PER_LOOK)).unwrap_or(u32::MAX));
+        let mut call = Self::new(operation, subject, if timeout.is_zero() { look } else { timeout }, cancel);
         call.waits = true;
         call.looks_once = timeout.is_zero();
         call

@@ -232,10 +232,10 @@ fn fault(error: &ureq::Error, trace: Trace) -> Fault {
         (Some(Stop::Deadline), false) => "no connection in time".to_owned(),
         (Some(Stop::Cancelled), _) => "cancelled".to_owned(),
         (None, _) if too_large => format!("the answer is larger than {} MiB", LARGEST_BODY >> 20),
-        (None, _) => super::tls::explain(error).unwrap_or_else(|| words(error)),
+        (None, _) => super::tls::explain(error).unwrap_or_else(|| words(error, trace)),
     };
     // A TLS alert ends a connection before its server reads a request from it.
-    let sent = trace.sent && !super::tls::is_alert(error);
+    let sent = trace.sent && !trace.connecting && !super::tls::is_alert(error);
     Fault { sent, stop: trace.stop, too_large, text }
 }
 
@@ -244,12 +244,17 @@ fn is_too_large(error: &io::Error) -> bool {
     matches!(inner, Some(ureq::Error::BodyExceedsLimit(_)))
 }
 
-fn words(error: &ureq::Error) -> String {
-    match error {
-        ureq::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "the connection was closed before the answer was complete".to_owned()
-        }
-        ureq::Error::Io(error) => error.to_string(),
-        error => error.to_string(),
+fn words(error: &ureq::Error, trace: Trace) -> String {
+    let ureq::Error::Io(error) = error else { return error.to_string() };
+    let ended = matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset);
+    if ended && trace.connecting && trace.sent {
+        return format!("the connection ended in the TLS handshake (is the endpoint's protocol http?): {error}");
     }
+    if error.kind() != io::ErrorKind::UnexpectedEof {
+        return error.to_string();
+    }
+    if trace.fresh && !trace.received {
+        return "the connection was closed without an answer (is the endpoint's protocol https?)".to_owned();
+    }
+    "the connection was closed before the answer was complete".to_owned()
 }

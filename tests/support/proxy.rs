@@ -24,7 +24,7 @@ pub(crate) struct Proxy {
 }
 
 struct Shared {
-    upstream: SocketAddr,
+    upstream: Mutex<SocketAddr>,
     rules: Mutex<Vec<Rule>>,
     fired: AtomicUsize,
     requests: AtomicUsize,
@@ -50,7 +50,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
-            upstream: resolve(upstream),
+            upstream: Mutex::new(resolve(upstream)),
             rules: Mutex::new(Vec::new()),
             fired: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
@@ -86,6 +86,13 @@ impl Proxy {
     pub(crate) fn heal(&self) {
         self.shared.rules.lock().unwrap().clear();
         self.freeze(false);
+        self.refuse(false);
+    }
+
+    /// Another etcd answers from now on.
+    pub(crate) fn redirect(&self, upstream: &str) {
+        *self.shared.upstream.lock().unwrap() = resolve(upstream);
+        self.refuse(true);
         self.refuse(false);
     }
 
@@ -309,7 +316,7 @@ impl Shared {
         upstream: &'a mut Option<BufReader<TcpStream>>,
     ) -> io::Result<&'a mut BufReader<TcpStream>> {
         if upstream.is_none() {
-            let stream = TcpStream::connect(self.upstream)?;
+            let stream = TcpStream::connect(*self.upstream.lock().unwrap())?;
             stream.set_nodelay(true)?;
             stream.set_read_timeout(Some(TICK))?;
             *upstream = Some(BufReader::new(stream));

@@ -84,6 +84,33 @@ fn a_swap_that_lost_is_told_so_after_a_lost_answer() {
     }
 }
 
+/// v2 compares, and then looks what is there instead: it may be the expected value again, and again.
+#[test]
+fn what_is_expected_and_there_is_replaced_however_often_it_was_written() {
+    if !etcd::knows_v2() {
+        return;
+    }
+    let server = etcd::start(&[]);
+    let proxy = Proxy::start(server.endpoint());
+    let run = unique("run");
+    let (_backend, store) = connect(&proxy.endpoint(), Api::V2, &run, "");
+    let (_other, direct) = connect(server.endpoint(), Api::V2, &run, "");
+    direct.set(b"key", b"other").unwrap();
+    let slow = Fault::Delay(Duration::from_millis(300));
+    proxy.arm(Rule::once(|request| request.method == "GET", slow));
+    proxy.arm(Rule { skip: 1, ..Rule::once(fault::write, slow) });
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..2 {
+                std::thread::sleep(Duration::from_millis(200));
+                direct.set(b"key", b"expected").unwrap();
+            }
+        });
+        assert_eq!(store.compare_set(b"key", b"expected", b"new").unwrap(), b"new");
+    });
+    assert_eq!(direct.get(b"key").unwrap(), b"new");
+}
+
 #[test]
 fn a_body_of_a_gigabyte_in_chunks_is_not_kept() {
     for api in Api::all() {

@@ -241,13 +241,16 @@ impl Kv for V2 {
 
     fn swap(&self, call: &Call, key: Key, expect: Expect, value: &[u8], identity: Identity) -> Result<Swap> {
         match expect {
-            Expect::Value(expected) => match self.swap_where(call, key, expect, value, identity)? {
-                // The same bytes in other base64 than ours, or set back in the meantime.
-                Swap::Lost(Some(now)) if now.value == expected => {
-                    self.swap_where(call, key, Expect::Revision(now.revision), value, identity)
+            Expect::Value(expected) => {
+                let mut outcome = self.swap_where(call, key, expect, value, identity)?;
+                // The same bytes in other base64 than ours, or set back in the meantime, and perhaps again.
+                while let Swap::Lost(Some(now)) = &outcome
+                    && now.value == expected
+                {
+                    outcome = self.swap_where(call, key, Expect::Revision(now.revision), value, identity)?;
                 }
-                outcome => Ok(outcome),
-            },
+                Ok(outcome)
+            }
             _ => self.swap_where(call, key, expect, value, identity),
         }
     }

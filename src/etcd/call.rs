@@ -92,9 +92,12 @@ impl<'a> Call<'a> {
         Instant::now() >= self.deadline
     }
 
-    /// Ends the call if it was cancelled.
+    /// Ends the call if it was cancelled, or could not be.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.cancel.is_thrown() { Err(self.cancelled()) } else { Ok(()) }
+        if self.cancel.is_thrown() {
+            return Err(self.cancelled());
+        }
+        self.cancel.descriptor().map(drop).map_err(|error| self.local(error))
     }
 
     /// Ends the call where it may look only once, or where its time is over: what it looked for was not there.

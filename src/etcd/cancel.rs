@@ -38,7 +38,7 @@ impl Cancel {
     pub(crate) fn descriptor(&self) -> io::Result<BorrowedFd<'_>> {
         match self.wake.get(make) {
             Ok(wake) => Ok(wake.as_fd()),
-            Err(error) => Err(io::Error::from(error.kind())),
+            Err(error) => Err(error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)),
         }
     }
 }

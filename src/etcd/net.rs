@@ -44,6 +44,12 @@ pub(super) struct Trace {
     pub(super) sent: bool,
     /// The wait was ended on this side.
     pub(super) stop: Option<Stop>,
+    /// The connection was made for this request.
+    pub(super) fresh: bool,
+    /// It is not made yet: what was sent so far was TLS, and no request.
+    pub(super) connecting: bool,
+    /// Anything came back.
+    pub(super) received: bool,
 }
 
 struct Scope {
@@ -131,6 +137,7 @@ impl Connector<()> for TcpConnector {
     type Out = Socket;
 
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Socket>, ureq::Error> {
+        note(|trace| (trace.fresh, trace.connecting) = (true, true));
         let mut last = None;
         let count = u32::try_from(details.addrs.len()).unwrap_or(u32::MAX).max(1);
         for (tried, address) in (0..).zip(&details.addrs) {
@@ -185,7 +192,7 @@ impl<In: Transport> Connector<In> for Connected {
     type Out = In;
 
     fn connect(&self, _: &ConnectionDetails, chained: Option<In>) -> Result<Option<In>, ureq::Error> {
-        note(|trace| trace.sent = false);
+        note(|trace| (trace.sent, trace.connecting) = (false, false));
         Ok(chained)
     }
 }
@@ -238,6 +245,7 @@ impl Transport for Socket {
             wait(&self.fd, PollFlags::IN, None)?;
             match recv(&self.fd, self.buffers.input_append_buf(), RecvFlags::empty()) {
                 Ok((_, count)) => {
+                    note(|trace| trace.received |= count > 0);
                     self.buffers.input_appended(count);
                     return Ok(count > 0);
                 }

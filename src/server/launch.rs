@@ -100,6 +100,8 @@ impl Launch<'_> {
         command.arg("--listen-peer-urls").arg(format!("http://{}", std::net::SocketAddr::new(address.ip(), 0)));
         // It elects itself, and need not wait a second for it. Starting takes half the time so.
         command.args(["--heartbeat-interval", "50", "--election-timeout", "500"]);
+        // Or every etcd that is started so has the same id, and a client cannot tell a new one from its old one.
+        command.arg("--initial-cluster-token").arg(crate::random::unique_name());
         // Without compaction every write of a long run would stay on the disk until etcd refuses more.
         command.args(["--auto-compaction-mode", "revision", "--auto-compaction-retention", "10000"]);
         if self.v2 {

@@ -37,15 +37,12 @@ impl Api {
         if wanted != "v3" && knows_v2() {
             all.push(Self::V2);
         }
-        if wanted != "v2" && HAS_V3 {
+        if wanted != "v2" {
             all.push(Self::V3);
         }
         all
     }
 }
-
-/// Whether the library speaks v3 yet.
-const HAS_V3: bool = false;
 
 /// The etcd under test.
 pub(crate) fn binary() -> PathBuf {

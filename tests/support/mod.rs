@@ -16,6 +16,7 @@ use rdzv::store::Store;
 use rdzv::{Error, Result};
 
 pub(crate) use etcd::Api;
+#[allow(unused_imports, reason = "each test program uses a part")]
 pub(crate) use proxy::Proxy;
 
 /// What a blocking call may take beyond its deadline.

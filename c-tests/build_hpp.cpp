@@ -1,6 +1,5 @@
 // rdzv.hpp stands alone, in two translation units.
 #include <rdzv.hpp>
-#include <rdzv.hpp>
 
 std::string version_elsewhere();
 

@@ -17,13 +17,15 @@ int main(void) {
     int wrong;
 
     if (rdzv_start_server(NULL, &server) != RDZV_STATUS_OK ||
-        rdzv_create_params("etcd", rdzv_server_endpoint(server), "run", 1, 1, &params) != RDZV_STATUS_OK ||
+        rdzv_create_params("etcd", rdzv_server_endpoint(server), "run", 1, 1, &params) !=
+            RDZV_STATUS_OK ||
         rdzv_create_backend(params, &backend, &store) != RDZV_STATUS_OK ||
         rdzv_store_set(store, "key", (const uint8_t *)"value", 5) != RDZV_STATUS_OK ||
         rdzv_store_get(store, "key", &value) != RDZV_STATUS_OK) {
         return failed();
     }
-    wrong = rdzv_abi_version() != RDZV_ABI_VERSION || strcmp((const char *)value.data, "value") != 0;
+    wrong =
+        rdzv_abi_version() != RDZV_ABI_VERSION || strcmp((const char *)value.data, "value") != 0;
     rdzv_bytes_free(&value);
     rdzv_free_store(store);
     rdzv_free_backend(backend);

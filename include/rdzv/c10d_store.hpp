@@ -4,8 +4,8 @@
 //   auto c10d = c10::make_intrusive<rdzv::C10dStore>(store.with_prefix("my_run"));
 //   c10d::ProcessGroupGloo group(c10d, rank, size, options);
 //
-// Header-only, since c10d::Store's virtual functions differ between versions: it must be compiled against the libtorch
-// that runs it. libtorch 2.14 and later need C++20.
+// Header-only, since c10d::Store's virtual functions differ between versions: it must be compiled
+// against the libtorch that runs it. libtorch 2.14 and later need C++20.
 //
 // What is thrown
 //   timeout                      c10::DistStoreError       (before 2.2: c10d::TimeoutError)
@@ -19,20 +19,21 @@
 #ifndef RDZV_C10D_STORE_HPP
 #define RDZV_C10D_STORE_HPP
 
-#include <rdzv.hpp>
-
 #include <torch/csrc/api/include/torch/version.h>
-#include <torch/csrc/distributed/c10d/Store.hpp>
 #include <torch/csrc/distributed/c10d/exception.h>
 
+#include <rdzv.hpp>
 #include <stdexcept>
+#include <torch/csrc/distributed/c10d/Store.hpp>
 
 namespace rdzv {
 
-/// The store as libtorch knows it. One object serves many threads at once; no lock is held while a call waits.
+/// The store as libtorch knows it. One object serves many threads at once; no lock is held while a
+/// call waits.
 class C10dStore : public ::c10d::Store {
-public:
-    /// Starts with the timeout of `store`. Keys are all of etcd's: give it a store with a prefix of the run's own.
+  public:
+    /// Starts with the timeout of `store`. Keys are all of etcd's: give it a store with a prefix of
+    /// the run's own.
     explicit C10dStore(rdzv::Store store)
         : ::c10d::Store(call([&] { return store.timeout(); })), store_(std::move(store)) {}
 
@@ -43,7 +44,8 @@ public:
         call([&] { store_.set(key, value); });
     }
 
-    std::vector<std::uint8_t> compareSet(const std::string &key, const std::vector<std::uint8_t> &currentValue,
+    std::vector<std::uint8_t> compareSet(const std::string &key,
+                                         const std::vector<std::uint8_t> &currentValue,
                                          const std::vector<std::uint8_t> &newValue) override {
         return call([&] { return store_.compare_set(key, currentValue, newValue); });
     }
@@ -73,13 +75,17 @@ public:
         call([&] { store_.wait(keys); });
     }
 
-    void wait(const std::vector<std::string> &keys, const std::chrono::milliseconds &timeout) override {
+    void wait(const std::vector<std::string> &keys,
+              const std::chrono::milliseconds &timeout) override {
         call([&] { store_.wait(keys, limit(timeout)); });
     }
 
-    const std::chrono::milliseconds &getTimeout() const noexcept override { return timeout_; }
+    const std::chrono::milliseconds &getTimeout() const noexcept override {
+        return timeout_;
+    }
 
-    /// Not while another thread reads or sets it, as with libtorch's own stores; calls may be under way.
+    /// Not while another thread reads or sets it, as with libtorch's own stores; calls may be under
+    /// way.
     void setTimeout(const std::chrono::milliseconds &timeout) override {
         call([&] { store_.set_timeout(limit(timeout)); });
         timeout_ = timeout;
@@ -99,7 +105,9 @@ public:
         call([&] { store_.multi_set(keys, values); });
     }
 
-    bool hasExtendedApi() const override { return true; }
+    bool hasExtendedApi() const override {
+        return true;
+    }
 #endif
 
 #if TORCH_VERSION_MAJOR * 100 + TORCH_VERSION_MINOR >= 208
@@ -141,23 +149,30 @@ public:
 #if TORCH_VERSION_MAJOR * 100 + TORCH_VERSION_MINOR >= 212
     using ::c10d::Store::barrier;
 
-    void barrier(const std::string &key, std::int64_t world_size, const std::chrono::milliseconds &timeout) override {
+    void barrier(const std::string &key, std::int64_t world_size,
+                 const std::chrono::milliseconds &timeout) override {
         call([&] {
             if (world_size < 1) {
-                throw std::invalid_argument("the world size of a barrier must be greater than zero");
+                throw std::invalid_argument(
+                    "the world size of a barrier must be greater than zero");
             }
             store_.barrier(key, static_cast<std::uint64_t>(world_size), limit(timeout));
         });
     }
 #endif
 
-    /// Ends the calls blocked on this object and all later ones. For good; clones are cancelled on their own.
-    void cancel() noexcept { store_.cancel(); }
+    /// Ends the calls blocked on this object and all later ones. For good; clones are cancelled on
+    /// their own.
+    void cancel() noexcept {
+        store_.cancel();
+    }
 
     /// The store underneath, for calls that c10d::Store lacks.
-    const rdzv::Store &store() const noexcept { return store_; }
+    const rdzv::Store &store() const noexcept {
+        return store_;
+    }
 
-private:
+  private:
     /// Runs `body` and turns rdzv::Error into what libtorch and its Python side expect.
     template <typename Body>
     static auto call(Body body) -> decltype(body()) {
@@ -169,7 +184,9 @@ private:
     }
 
 #if TORCH_VERSION_MAJOR * 100 + TORCH_VERSION_MINOR >= 202
-    static ::c10::SourceLocation here() { return {"C10dStore", "rdzv/c10d_store.hpp", 0}; }
+    static ::c10::SourceLocation here() {
+        return {"C10dStore", "rdzv/c10d_store.hpp", 0};
+    }
 
     [[noreturn]] static void fail(const rdzv::Error &error) {
         switch (error.status()) {
@@ -201,7 +218,8 @@ private:
 
     /// A timeout of libtorch's, where a negative one means for ever.
     static std::chrono::milliseconds limit(const std::chrono::milliseconds &timeout) {
-        return timeout < std::chrono::milliseconds::zero() ? std::chrono::milliseconds::max() : timeout;
+        return timeout < std::chrono::milliseconds::zero() ? std::chrono::milliseconds::max()
+                                                           : timeout;
     }
 
     rdzv::Store store_;

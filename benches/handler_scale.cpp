@@ -1,0 +1,136 @@
+// How joining grows with the number of nodes: N threads of this process, each a node of one run, join at once.
+//
+//   handler_scale [N…]     16, 64 and 256 if not given. The etcd is the one of RDZV_ENDPOINT, else one of its own;
+//                          RDZV_TEST_API says which API: auto (default), v2 or v3
+//
+// For each N one line: the time from the last node's first request to the last one's return, which leaves out the random
+// start of up to 0.3 s; the requests and the lost compare-and-sets of each node, on average; the largest time of a node.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <rdzv.hpp>
+#include <thread>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::atomic<long> requests, writes;
+// When this thread sent its first request since the last zero.
+thread_local Clock::time_point first_request;
+
+void count(std::int32_t level, std::string_view line) {
+    if (level != RDZV_LOG_TRACE) {
+        return;
+    }
+    ++requests;
+    writes += line.rfind("PUT ", 0) == 0 || line.find("/kv/txn") != std::string_view::npos ? 1 : 0;
+    if (first_request == Clock::time_point()) {
+        first_request = Clock::now();
+    }
+}
+
+std::string variable(const char *name, const char *otherwise) {
+    const char *value = std::getenv(name);
+    return value == nullptr || value[0] == '\0' ? otherwise : value;
+}
+
+rdzv::Params params_of(const std::string &endpoint, const std::string &run_id, int nodes) {
+    rdzv::Params params("etcd", endpoint, run_id, nodes, nodes);
+    params.set("api", variable("RDZV_TEST_API", "auto")).set_config("local_addr=localhost,join_timeout=300");
+    return params;
+}
+
+// The writes that etcd has made, as its own counter of them.
+std::uint64_t revision(const std::string &endpoint, int nodes, const char *when) {
+    auto [backend, store] = rdzv::create_backend(params_of(endpoint, std::string("mark") + when + std::to_string(nodes), 1));
+    return backend.set_state("mark")->token;
+}
+
+struct Node {
+    Clock::time_point first, returned;
+    std::uint64_t rank = 0;
+    std::exception_ptr error;
+};
+
+void join(const rdzv::Handler &handler, Node &node) {
+    try {
+        first_request = Clock::time_point();
+        const rdzv::Rendezvous place = handler.next_rendezvous();
+        node = {first_request, Clock::now(), place.rank, nullptr};
+    } catch (...) {
+        node.error = std::current_exception();
+    }
+}
+
+void measure(const std::string &endpoint, int count) {
+    const auto size = static_cast<std::size_t>(count);
+    std::vector<rdzv::Handler> handlers;
+    for (std::size_t i = 0; i < size; ++i) {
+        handlers.emplace_back(params_of(endpoint, "scale" + std::to_string(count), count));
+    }
+    std::vector<Node> nodes(size);
+    const std::uint64_t before = revision(endpoint, count, "before");
+    requests = 0;
+    writes = 0;
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < size; ++i) {
+        threads.emplace_back([&, i] { join(handlers[i], nodes[i]); });
+    }
+    for (std::thread &thread : threads) {
+        thread.join();
+    }
+    const long sent = requests, tried = writes;
+    const auto made = static_cast<long>(revision(endpoint, count, "after") - before - 1);
+    std::vector<bool> taken(size);
+    Clock::time_point last_first, last_return;
+    Clock::duration longest{};
+    for (const Node &node : nodes) {
+        if (node.error) {
+            std::rethrow_exception(node.error);
+        }
+        if (node.rank >= size || taken[node.rank]) {
+            throw std::runtime_error("a rank is taken twice");
+        }
+        taken[node.rank] = true;
+        last_first = std::max(last_first, node.first);
+        last_return = std::max(last_return, node.returned);
+        longest = std::max(longest, node.returned - node.first);
+    }
+    using Milliseconds = std::chrono::duration<double, std::milli>;
+    std::printf("%4d nodes: %8.1f ms from the last join to the last return, %6.1f requests and %5.1f lost writes a node, %8.1f ms at most\n",
+                count, Milliseconds(last_return - last_first).count(), static_cast<double>(sent) / count,
+                static_cast<double>(tried - made) / count, Milliseconds(longest).count());
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+    std::setvbuf(stdout, nullptr, _IOLBF, 0);
+    try {
+        std::optional<rdzv::Server> server;
+        std::string endpoint = variable("RDZV_ENDPOINT", "");
+        if (endpoint.empty()) {
+            rdzv::ServerOptions options;
+            const std::string api = variable("RDZV_TEST_API", "auto");
+            options.set("enable_v2", api == "v2" ? "true" : api == "v3" ? "false" : "auto");
+            server.emplace(options);
+            endpoint = server->endpoint();
+        }
+        rdzv::set_log_callback(RDZV_LOG_TRACE, count);
+        std::vector<int> counts;
+        for (int i = 1; i < argc; ++i) {
+            counts.push_back(std::atoi(argv[i]));
+        }
+        for (const int count : counts.empty() ? std::vector<int>{16, 64, 256} : counts) {
+            measure(endpoint, count);
+        }
+        return 0;
+    } catch (const std::exception &error) {
+        std::fprintf(stderr, "%s\n", error.what());
+        return 1;
+    }
+}

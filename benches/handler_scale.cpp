@@ -2,6 +2,7 @@
 //
 //   handler_scale [N…]     16, 64 and 256 if not given. The etcd is the one of RDZV_ENDPOINT, else one of its own;
 //                          RDZV_TEST_API says which API: auto (default), v2 or v3
+//   handler_scale serve    nothing but such an etcd, with the v2 API, until the input ends; prints its endpoint
 //
 // For each N one line: the time from the last node's first request to the last one's return, which leaves out the random
 // start of up to 0.3 s; the requests and the lost compare-and-sets of each node, on average; the largest time of a node.
@@ -106,11 +107,23 @@ void measure(const std::string &endpoint, int count) {
                 static_cast<double>(tried - made) / count, Milliseconds(longest).count());
 }
 
+void serve() {
+    rdzv::ServerOptions options;
+    const rdzv::Server server(options.set("enable_v2", "true"));
+    std::printf("%s\n", server.endpoint().c_str());
+    while (std::getchar() != EOF) {
+    }
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
     std::setvbuf(stdout, nullptr, _IOLBF, 0);
     try {
+        if (argc == 2 && std::string(argv[1]) == "serve") {
+            serve();
+            return 0;
+        }
         std::optional<rdzv::Server> server;
         std::string endpoint = variable("RDZV_ENDPOINT", "");
         if (endpoint.empty()) {

@@ -1,13 +1,12 @@
 // A training launcher in small. N worker processes, which know nothing of each other but a run id and where etcd is,
-// race to create the rendezvous state, join it by compare-and-set until all are in, take ranks, tell each other their
-// addresses through the store, count themselves, meet at a barrier, and leave.
+// take ranks by the rendezvous handler, tell each other their addresses through the store that comes with them, count
+// themselves, meet at a barrier, and leave.
 //
 //   launcher [N]      N workers, 4 if not given. Starts an etcd of its own unless RDZV_ENDPOINT names one.
 //
 // Exits with 0, or with 1 and the reason. Each worker is this program again, as `launcher --worker …`: a process of its
 // own, as it would be on another machine.
-#include <fcntl.h>
-#include <rdzv.h>
+#include <rdzv.hpp>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -22,8 +21,8 @@
 #include <cstdlib>
 #include <ctime>
 #include <map>
-#include <memory>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -31,101 +30,16 @@
 
 namespace {
 
-constexpr uint64_t kTimeoutMs = 60000;
+constexpr std::chrono::seconds kTimeout(60);
 constexpr int kMostWorkers = 1000;
-
-// --- The C handles, freed where they go out of scope ---
-
-template <auto function>
-struct Free {
-    template <typename Handle>
-    void operator()(Handle *handle) const {
-        function(handle);
-    }
-};
-using Params = std::unique_ptr<rdzv_params, Free<rdzv_free_params>>;
-using Backend = std::unique_ptr<rdzv_backend, Free<rdzv_free_backend>>;
-using Store = std::unique_ptr<rdzv_store, Free<rdzv_free_store>>;
-using Server = std::unique_ptr<rdzv_server, Free<rdzv_free_server>>;
-
-// A failure of the library, in its own words.
-void must(rdzv_status status) {
-    if (status != RDZV_STATUS_OK) {
-        std::string text = rdzv_last_error_message();
-        const std::string cause = rdzv_last_error_cause();
-        throw std::runtime_error(std::string(rdzv_status_name(status)) + ": " + text +
-                                 (cause.empty() ? "" : " (" + cause + ")"));
-    }
-}
-
-// Takes the bytes that a call gives, and frees them.
-std::string taken(rdzv_bytes bytes) {
-    std::string text(reinterpret_cast<const char *>(bytes.data), bytes.len);
-    rdzv_bytes_free(&bytes);
-    return text;
-}
-
-const uint8_t *bytes_of(const std::string &text) {
-    return reinterpret_cast<const uint8_t *>(text.data());
-}
-
-struct Connection {
-    Backend backend;
-    Store store;
-
-    Connection(const std::string &endpoint, const std::string &run_id, int workers) {
-        rdzv_params *params = nullptr;
-        rdzv_backend *new_backend = nullptr;
-        rdzv_store *new_store = nullptr;
-        must(rdzv_create_params("etcd", endpoint.c_str(), run_id.c_str(), workers, workers, &params));
-        const Params owned(params);
-        // Nothing of a run is left in etcd for long.
-        must(rdzv_params_set_config(params, "ttl=600,store_ttl=600"));
-        must(rdzv_create_backend(params, &new_backend, &new_store));
-        backend.reset(new_backend);
-        rdzv_store *prefixed = nullptr;
-        const Store whole(new_store);
-        must(rdzv_store_with_prefix(new_store, run_id.c_str(), &prefixed));
-        store.reset(prefixed);
-        must(rdzv_store_set_timeout(store.get(), kTimeoutMs));
-    }
-
-    void set(const std::string &key, const std::string &value) const {
-        must(rdzv_store_set(store.get(), key.c_str(), bytes_of(value), value.size()));
-    }
-
-    std::string get(const std::string &key) const {
-        rdzv_bytes value = {nullptr, 0};
-        must(rdzv_store_get(store.get(), key.c_str(), &value));
-        return taken(value);
-    }
-};
 
 // --- A worker ---
 
-// The rendezvous state is one line for each process that has joined. Joining is adding a line under the token of the
-// state that was read: whoever is late reads what has come in between and tries again. The place of the line is the
-// rank.
-int join(const Connection &etcd, const std::string &me, int workers) {
-    std::string state;
-    uint64_t token = 0;  // none: create it
-    for (;;) {
-        int joined = 0;
-        for (const char letter : state) {
-            joined += letter == '\n' ? 1 : 0;
-        }
-        if (joined == workers) {
-            throw std::runtime_error("the run is full: " + std::to_string(workers) + " others have joined it");
-        }
-        const std::string mine = state + me + "\n";
-        rdzv_bytes now = {nullptr, 0};
-        bool has_set = false;
-        must(rdzv_set_state(etcd.backend.get(), bytes_of(mine), mine.size(), token, &now, &token, &has_set));
-        state = taken(now);
-        if (has_set) {
-            return joined;
-        }
-    }
+rdzv::Params params_of(const std::string &endpoint, const std::string &run_id, int workers) {
+    rdzv::Params params("etcd", endpoint, run_id, workers, workers);
+    // All are on this host, and nothing of a run is left in etcd for long.
+    params.set_config("local_addr=localhost,join_timeout=60,store_timeout=60,ttl=600,store_ttl=600");
+    return params;
 }
 
 // An address that the others could connect to: a listening socket that stays open as long as this process.
@@ -145,27 +59,25 @@ std::string listen_somewhere() {
 int work(const std::string &endpoint, const std::string &run_id, int workers) {
     using Clock = std::chrono::steady_clock;
     const Clock::time_point start = Clock::now();
-    const Connection etcd(endpoint, run_id, workers);
     const std::string address = listen_somewhere();
-    const int rank = join(etcd, std::to_string(getpid()) + " " + address, workers);
-    const std::string mine = std::to_string(rank);
+    const rdzv::Handler handler(params_of(endpoint, run_id, workers));
+    const auto [rank, world_size, round, store] = handler.next_rendezvous();
 
     // The addresses: everyone tells its own and reads all the others', waiting for those that are not there yet.
-    etcd.set("address/" + mine, address);
-    for (int other = 0; other < workers; other++) {
-        etcd.get("address/" + std::to_string(other));
+    store.set("address/" + std::to_string(rank), address);
+    for (uint64_t other = 0; other < world_size; other++) {
+        store.get("address/" + std::to_string(other));
     }
     const double joined_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 
-    int64_t count = 0;
-    must(rdzv_store_add(etcd.store.get(), "count", 1, &count));
+    store.add("count", 1);
     char row[128];
-    std::snprintf(row, sizeof row, "%-4d  %-8d  %-21s  %7.1f ms", rank, static_cast<int>(getpid()), address.c_str(),
-                  joined_ms);
-    etcd.set("row/" + mine, row);
-    must(rdzv_store_barrier(etcd.store.get(), "end", static_cast<uint64_t>(workers), kTimeoutMs));
+    std::snprintf(row, sizeof row, "%-4d  %-8d  %-21s  %7.1f ms", static_cast<int>(rank), static_cast<int>(getpid()),
+                  address.c_str(), joined_ms);
+    store.set("row/" + std::to_string(rank), row);
+    store.barrier("end", world_size, kTimeout);
     // Behind the barrier all have counted.
-    must(rdzv_store_add(etcd.store.get(), "count", 0, &count));
+    const int64_t count = store.add("count", 0);
     if (count != workers) {
         throw std::runtime_error("counted " + std::to_string(count) + " workers, not " + std::to_string(workers));
     }
@@ -176,7 +88,7 @@ int work(const std::string &endpoint, const std::string &run_id, int workers) {
 
 // The server that the launcher has started. Whoever holds the mutex may stop it or let go of it.
 std::mutex server_mutex;
-Server server;
+std::optional<rdzv::Server> server;
 
 sigset_t interrupts() {
     sigset_t set;
@@ -274,18 +186,17 @@ int launch(int workers) {
         endpoint = given;
         std::printf("using the etcd at %s\n", given);
     } else {
-        rdzv_server *started = nullptr;
-        must(rdzv_start_server(nullptr, &started));
-        endpoint = rdzv_server_endpoint(started);
+        rdzv::Server started;
+        endpoint = started.endpoint();
         const std::lock_guard<std::mutex> guard(server_mutex);
-        server.reset(started);
-        std::printf("started etcd %s at %s\n", rdzv_server_version(started), endpoint.c_str());
+        server = std::move(started);
+        std::printf("started etcd %s at %s\n", server->version().c_str(), endpoint.c_str());
     }
     // A run id of its own, so that nothing of an earlier run is met.
     const std::string run_id = "launcher-" + std::to_string(getpid()) + "-" + std::to_string(std::time(nullptr));
     // First of all, so that an etcd that cannot be reached is told once.
-    const Connection etcd(endpoint, run_id, workers);
-    std::printf("run %s over %s, %d workers\n\n", run_id.c_str(), rdzv_backend_name(etcd.backend.get()), workers);
+    const auto [backend, store] = rdzv::create_backend(params_of(endpoint, run_id, workers));
+    std::printf("run %s over %s, %d workers\n\n", run_id.c_str(), backend.name().c_str(), workers);
 
     Workers processes;
     for (int index = 0; index < workers; index++) {
@@ -293,9 +204,12 @@ int launch(int workers) {
     }
     processes.wait();
 
+    // What they have told each other, in the store of the run's first round.
+    const rdzv::Store told = store.with_prefix("torch.rendezvous." + run_id + ".0");
     std::printf("rank  pid       address                time to join\n");
     for (int rank = 0; rank < workers; rank++) {
-        std::printf("%s\n", etcd.get("row/" + std::to_string(rank)).c_str());
+        const rdzv::Bytes row = told.get("row/" + std::to_string(rank));
+        std::printf("%.*s\n", static_cast<int>(row.size()), reinterpret_cast<const char *>(row.data()));
     }
     std::printf("\nall %d have met and left\n", workers);
     return 0;
@@ -314,6 +228,12 @@ int number_of_workers(const char *text) {
 }  // namespace
 
 int main(int argc, char **argv) {
+    const auto fail = [](const char *who, const std::string &why) {
+        const std::lock_guard<std::mutex> guard(server_mutex);
+        server.reset();
+        std::fprintf(stderr, "%s: %s\n", who, why.c_str());
+        return 1;
+    };
     const bool is_worker = argc == 5 && std::string(argv[1]) == "--worker";
     try {
         if (is_worker) {
@@ -326,10 +246,9 @@ int main(int argc, char **argv) {
         const std::lock_guard<std::mutex> guard(server_mutex);
         server.reset();
         return result;
+    } catch (const rdzv::Error &error) {
+        return fail(is_worker ? "worker" : "launcher", rdzv::status_name(error.status()) + ": " + error.what());
     } catch (const std::exception &error) {
-        const std::lock_guard<std::mutex> guard(server_mutex);
-        server.reset();
-        std::fprintf(stderr, "%s: %s\n", is_worker ? "worker" : "launcher", error.what());
-        return 1;
+        return fail(is_worker ? "worker" : "launcher", error.what());
     }
 }

@@ -48,12 +48,6 @@ pub enum Step {
 const BACK_OFF: Duration = Duration::from_millis(1);
 /// The longest wait for a lost write.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(1);
-/// How long one node's joining takes, about.
-const JOINING: Duration = Duration::from_millis(1);
-/// How many joins of others are not worth a pause.
-const FEW: usize = 4;
-/// The longest pause for others to join.
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// One operation under way.
 #[derive(Debug, Clone)]
@@ -63,8 +57,6 @@ pub struct Operation {
     /// Writes lost in a row.
     losses: u32,
     must_back_off: bool,
-    /// Others have had their time to write since the last decision, which was to wait.
-    has_paused: bool,
 }
 
 impl Operation {
@@ -82,7 +74,7 @@ impl Operation {
     /// Begins an operation that has to be done by `deadline`, on the clock that never steps.
     #[must_use]
     pub fn with_deadline(kind: Kind, deadline: Duration) -> Self {
-        Self { kind, deadline, losses: 0, must_back_off: false, has_paused: false }
+        Self { kind, deadline, losses: 0, must_back_off: false }
     }
 
     /// By when the operation has to be done. A spare node's join begins afresh when room appears.
@@ -99,9 +91,6 @@ impl Operation {
 
     /// What to do next. `dice` is any random number.
     pub fn next(&mut self, replica: &mut Replica, now: Now, dice: u64) -> Step {
-        if std::mem::take(&mut self.has_paused) {
-            return Step::Wait { until: self.wake(replica, now) };
-        }
         if !replica.use_up() {
             return Step::Read;
         }
@@ -118,10 +107,6 @@ impl Operation {
             Action::Wait => {
                 self.losses = 0;
                 self.must_back_off = false;
-                if let Some(time) = Self::pause(&view) {
-                    self.has_paused = true;
-                    return Step::BackOff { until: now.mono + time };
-                }
                 Step::Wait { until: self.wake(replica, now) }
             }
             _ if std::mem::take(&mut self.must_back_off) => {
@@ -135,18 +120,6 @@ impl Operation {
                 Step::Write
             }
         }
-    }
-
-    /// How long a participant lets others join before it looks for changes. Where many are to come, most of their
-    /// writes mean nothing to those who wait; if each woke all of them, n nodes would read the state n² times.
-    fn pause(view: &View<'_>) -> Option<Duration> {
-        let state = view.state;
-        let there = state.participants.len();
-        let to_come = view.context.settings.max_nodes.saturating_sub(there).min(there);
-        if state.complete || state.closed || to_come < FEW || !state.participants.contains_key(view.context.node) {
-            return None;
-        }
-        Some(JOINING.saturating_mul(u32::try_from(to_come).unwrap_or(u32::MAX)).min(LONGEST_PAUSE))
     }
 
     /// How long to let others write: some random time, the more there are and the more often this one lost.
@@ -271,25 +244,6 @@ mod tests {
             adopt(&mut replica, &crowd, token, at(1));
         }
         assert_eq!(longest, [1, 2, 2, 2, 2, 2, 3, 3, 3, 3]);
-    }
-
-    #[test]
-    fn who_waits_for_many_lets_them_join_first() {
-        let (mut replica, mut join) = start(1, 2, 500);
-        for (others, pause) in [(2, None), (9, Some(10)), (499, None), (490, Some(9)), (249, Some(250))] {
-            let mut crowd = State::default();
-            for number in 1..=1 + others {
-                crowd.participants.insert(Node::new("n", number, 0), 0);
-                crowd.last_heartbeats.insert(Node::new("n", number, 0), 0);
-            }
-            adopt(&mut replica, &crowd, 1, at(0));
-            if let Some(millis) = pause {
-                let until = Duration::from_millis(millis);
-                assert_eq!(join.next(&mut replica, at(0), 0), Step::BackOff { until });
-            }
-            // What was read is a pause old, but a change since then ends this at once.
-            assert!(matches!(join.next(&mut replica, at(0), 0), Step::Wait { .. }));
-        }
     }
 
     #[test]

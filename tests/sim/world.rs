@@ -328,11 +328,6 @@ impl<'a> World<'a> {
                 self.wake_at(number, time.max(now + 1));
                 let watches = matches!(step, Step::Wait { .. }) && !self.actors[number].brain.is_python();
                 self.actors[number].is_watching = watches;
-                // A watch tells of what has changed before it, too.
-                if watches && self.actors[number].brain.token().unwrap_or(0) != self.token {
-                    let soon = now + self.latency();
-                    self.wake_at(number, soon);
-                }
             }
             Step::Finished => return self.finished(number),
             Step::Failed(failure) => return self.failed(number, failure),

@@ -80,7 +80,8 @@ void two_nodes() {
         // Each round has a store of its own.
         CHECK(!second.store.check({"round"}));
         first.store.set("round", std::to_string(round));
-        CHECK(second.store.get("round").back() == '0' + round);
+        const rdzv::Bytes seen = second.store.get("round");
+        CHECK_STR(std::string(seen.begin(), seen.end()).c_str(), std::to_string(round).c_str());
     }
     CHECK(heard.has(RDZV_EVENT_JOINED) && heard.has(RDZV_EVENT_COMPLETE));
     CHECK(replaced.events.empty());

@@ -45,7 +45,7 @@ pub(crate) struct Entry {
 pub(crate) enum Expect<'a> {
     Absent,
     Revision(u64),
-    /// Never empty: v2 cannot compare with that.
+    /// Never empty: that stands for an absent key, too.
     Value(&'a [u8]),
 }
 

@@ -111,6 +111,37 @@ fn what_is_expected_and_there_is_replaced_however_often_it_was_written() {
     assert_eq!(direct.get(b"key").unwrap(), b"new");
 }
 
+/// A member that was cut off may pass on what it was sent when the call is long over.
+#[test]
+fn a_swap_that_reaches_etcd_late_changes_nothing_any_more() {
+    const LATE: Duration = Duration::from_millis(700);
+    for api in Api::all() {
+        let server = etcd::start(&[]);
+        let proxy = Proxy::start(server.endpoint());
+        let run = unique("run");
+        let (_backend, store) = connect(&proxy.endpoint(), api, &run, CONFIG);
+        let (_other, direct) = connect(server.endpoint(), api, &run, "");
+        direct.set(b"done", b"old").unwrap();
+        direct.set(b"lost", b"other").unwrap();
+        direct.set(b"created", b"other").unwrap();
+        for key in [b"done".as_slice(), b"lost"] {
+            proxy.arm(Rule::once(fault::write, Fault::Late(LATE)));
+            let now = store.compare_set(key, b"old", b"new").unwrap();
+            assert_eq!(now, if key == b"done" { b"new".as_slice() } else { b"other" }, "{api:?}");
+            proxy.heal();
+            direct.set(key, b"old").unwrap();
+        }
+        proxy.arm(Rule::once(fault::write, Fault::Late(LATE)));
+        assert_eq!(store.compare_set(b"created", b"", b"new").unwrap(), b"other");
+        assert!(direct.delete_key(b"created").unwrap());
+        std::thread::sleep(LATE + Duration::from_millis(300));
+        assert_eq!(direct.get(b"done").unwrap(), b"old", "{api:?}");
+        assert_eq!(direct.get(b"lost").unwrap(), b"old", "{api:?}");
+        // v2 cannot tell an absence from another one.
+        assert_eq!(direct.check(&[b"created"]).unwrap(), matches!(api, Api::V2), "{api:?}");
+    }
+}
+
 #[test]
 fn a_body_of_a_gigabyte_in_chunks_is_not_kept() {
     for api in Api::all() {

@@ -46,6 +46,8 @@ pub(crate) enum Fault {
     Huge,
     /// An answer of 1 GB in chunks.
     HugeChunked,
+    /// The connection is reset, and what was asked reaches etcd only after that time.
+    Late(Duration),
     /// The answer comes late.
     Delay(Duration),
     /// The answer promises to keep the connection, which is then half-closed.
@@ -71,7 +73,13 @@ impl Fault {
     pub(crate) fn is_after(self) -> bool {
         !matches!(
             self,
-            Self::Refuse | Self::Silent | Self::ResetBefore | Self::CloseBefore | Self::Redirect | Self::Status(..)
+            Self::Refuse
+                | Self::Silent
+                | Self::ResetBefore
+                | Self::CloseBefore
+                | Self::Late(_)
+                | Self::Redirect
+                | Self::Status(..)
         )
     }
 
@@ -122,6 +130,7 @@ impl fmt::Display for Fault {
             Self::HugeChunked => "1 GB in chunks",
             Self::HalfClose => "half-close after the answer",
             Self::Duplicate => "answer twice",
+            Self::Late(time) => return write!(f, "done {} ms late", time.as_millis()),
             Self::Delay(time) => return write!(f, "{} ms late", time.as_millis()),
             Self::Status(status, dialect) => return write!(f, "{status} ({dialect})"),
             Self::StatusAfter(status, dialect) => return write!(f, "{status} ({dialect}), done"),

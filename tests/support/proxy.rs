@@ -4,7 +4,7 @@
 //! passes it on over a connection of its own. `freeze` is a partition: nothing gets through in either direction and
 //! connections stay open. `refuse` is a dead process: connections are reset and new ones refused.
 
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufReader, Read as _, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -273,6 +273,16 @@ impl Shared {
             drop(self.changed.wait_timeout_while(listening, Duration::from_secs(1), |listening| *listening).unwrap());
             return self.spoil(client, fault, captured);
         }
+        if let Fault::Late(time) = fault {
+            let (raw, upstream) = (request.raw.clone(), *self.upstream.lock().unwrap());
+            thread::spawn(move || {
+                thread::sleep(time);
+                let mut late = TcpStream::connect(upstream).unwrap();
+                late.write_all(&raw).unwrap();
+                // Closed sooner, etcd may drop it.
+                _ = late.read(&mut [0; 1024]);
+            });
+        }
         if let Fault::Delay(time) = fault {
             self.hold(client, time);
             self.relay(client, request, upstream)?;
@@ -343,7 +353,7 @@ impl Shared {
         let (head, body) = captured.unwrap_or_default();
         let mut out = client;
         match fault {
-            Fault::Refuse | Fault::ResetBefore | Fault::ResetAfter => return Ok(Next::Reset),
+            Fault::Refuse | Fault::ResetBefore | Fault::ResetAfter | Fault::Late(_) => return Ok(Next::Reset),
             Fault::CloseBefore | Fault::DropReply => {}
             Fault::Silent => self.hold(client, Duration::MAX),
             Fault::ResetMidBody => {

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::V2;
 use super::answer::Answer;
+use super::{Condition, V2};
 use crate::base64::decode_lenient;
 use crate::error::{Error, Result};
 use crate::etcd::call::Call;
-use crate::etcd::{Entry, Expect, Identity, Key, Swap};
+use crate::etcd::{Entry, Identity, Key, Swap};
 
 /// How many events of a key are looked through.
 const MOST_EVENTS: usize = 200;
@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_millis(250);
 /// A write whose answer was lost, and which was then refused.
 pub(super) struct Lost<'a> {
     pub(super) key: Key<'a>,
-    pub(super) expect: Expect<'a>,
+    pub(super) expect: Condition,
     pub(super) value: &'a [u8],
     pub(super) identity: Identity,
     /// The store's index before the write was first sent, or less.
@@ -57,7 +57,7 @@ impl V2 {
 
     fn search(&self, call: &Call, path: &str, lost: &Lost, current: Option<&Entry>) -> Result<Finding> {
         let mut from = match lost.expect {
-            Expect::Revision(revision) => revision,
+            Condition::Index(revision) => revision,
             _ => lost.since,
         };
         let last = current.map_or(lost.index, |current| current.revision);
@@ -71,7 +71,7 @@ impl V2 {
                 // Silence can only mean that nothing happened where nothing must have: the last event of a key that
                 // is there, and the end of one that was, must come.
                 let silent = asked.elapsed() >= GRACE && !call.is_over();
-                let may_be = silent && current.is_none() && !matches!(lost.expect, Expect::Revision(_));
+                let may_be = silent && current.is_none() && !matches!(lost.expect, Condition::Index(_));
                 return Ok(if may_be { Finding::NotDone } else { Finding::Unknown });
             };
             if answer.code.is_some() {
@@ -84,7 +84,7 @@ impl V2 {
             {
                 return Ok(Finding::Done(node.modified_index));
             }
-            if matches!(lost.expect, Expect::Revision(_)) {
+            if matches!(lost.expect, Condition::Index(_)) {
                 // Whatever came first after the expected revision has made it outdated.
                 return Ok(Finding::NotDone);
             }
@@ -96,7 +96,7 @@ impl V2 {
 
 /// What the value that is there now tells of a write whose events are forgotten.
 fn after(lost: &Lost, current: Option<&Entry>) -> Finding {
-    let before = if let Expect::Revision(revision) = lost.expect { revision } else { lost.since };
+    let before = if let Condition::Index(revision) = lost.expect { revision } else { lost.since };
     match current {
         Some(current) if current.value == lost.value && current.revision > before => Finding::Done(current.revision),
         _ => Finding::Unknown,
@@ -106,7 +106,7 @@ fn after(lost: &Lost, current: Option<&Entry>) -> Finding {
 fn is_like(lost: &Lost, answer: &Answer) -> bool {
     debug_assert!(matches!(lost.key, Key::State | Key::Store(_)));
     match lost.expect {
-        Expect::Absent => answer.action == "create",
-        Expect::Revision(_) | Expect::Value(_) => answer.action == "compareAndSwap",
+        Condition::Absent => answer.action == "create",
+        Condition::Index(_) => answer.action == "compareAndSwap",
     }
 }

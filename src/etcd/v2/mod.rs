@@ -1,6 +1,7 @@
 //! etcd's v2 API, with PyTorch's layout: directories of base64 names, base64 values.
 
 mod answer;
+mod compare;
 mod history;
 mod queue;
 mod wait;
@@ -12,6 +13,7 @@ use ureq::http::header::HeaderValue;
 
 pub(super) use self::answer::is_switched_off;
 use self::answer::{Answer, Node, read};
+use self::compare::Seen;
 use super::backoff::Backoff;
 use super::call::Call;
 use super::client::{Client, Failure, Probe, Repeat};
@@ -21,6 +23,9 @@ use super::{Entry, Expect, Identity, Key, Kv, Swap, Want};
 use crate::base64::{decode_lenient, encode};
 use crate::error::{Error, Result};
 use crate::params::Settings;
+
+/// What makes a read see all that was written before.
+const QUORUM: &str = "?quorum=true";
 
 /// What a form field must not hold as it is; the values are base64.
 const FORM: &AsciiSet = &CONTROLS.add(b'+').add(b'%').add(b'&').add(b';').add(b' ');
@@ -45,6 +50,14 @@ pub(super) struct V2 {
     store_ttl: Option<u64>,
     /// The highest index that an answer has shown: what happened up to there is not ours to come.
     seen: AtomicU64,
+    compared: Seen,
+}
+
+/// What etcd is to compare.
+#[derive(Clone, Copy, Debug)]
+enum Condition {
+    Absent,
+    Index(u64),
 }
 
 /// What became of one conditional request.
@@ -66,10 +79,11 @@ impl V2 {
             client,
             layout,
             headers,
-            read_query: if settings.linearizable { "?quorum=true" } else { "" },
+            read_query: if settings.linearizable { QUORUM } else { "" },
             state_ttl: settings.ttl,
             store_ttl: settings.store_ttl,
             seen: AtomicU64::new(0),
+            compared: Seen::new(),
         })
     }
 
@@ -100,10 +114,19 @@ impl V2 {
 
     /// The node at `path`, or none, and the index of the store at that time.
     fn look(&self, call: &Call, path: &str) -> Result<(Option<Node>, u64)> {
-        let target = format!("{path}{}", self.read_query);
-        let answer = self.ask(call, &Request::get(&target), Repeat::Read)?;
+        self.look_with(call, path, self.read_query)
+    }
+
+    fn look_with(&self, call: &Call, path: &str, query: &str) -> Result<(Option<Node>, u64)> {
+        let answer = self.ask(call, &Request::get(&format!("{path}{query}")), Repeat::Read)?;
         let index = answer.index;
         Ok((answer.into_node(call)?, index))
+    }
+
+    /// What is at `key`, with all that was written before: what a conditional write depends on.
+    fn look_surely(&self, call: &Call, key: Key) -> Result<(Option<Entry>, u64)> {
+        let (node, index) = self.look_with(call, &self.path(key)?, QUORUM)?;
+        Ok((node.map(|node| entry(call, key, &node)).transpose()?, index))
     }
 
     fn look_at(&self, call: &Call, key: Key) -> Result<(Option<Entry>, u64)> {
@@ -129,20 +152,16 @@ impl V2 {
         }
     }
 
-    fn condition(call: &Call, expect: Expect) -> Result<String> {
+    fn condition(call: &Call, expect: Condition) -> Result<String> {
         match expect {
-            Expect::Absent => Ok("&prevExist=false".to_owned()),
+            Condition::Absent => Ok("&prevExist=false".to_owned()),
             // etcd takes an index of 0 for none at all.
-            Expect::Revision(0) => Err(Error::InvalidArgument(format!("{call}: there is no revision 0"))),
-            Expect::Revision(revision) => Ok(format!("&prevIndex={revision}")),
-            Expect::Value(value) => {
-                let value = encode(value);
-                Ok(format!("&prevValue={}", utf8_percent_encode(&value, FORM)))
-            }
+            Condition::Index(0) => Err(Error::InvalidArgument(format!("{call}: there is no revision 0"))),
+            Condition::Index(index) => Ok(format!("&prevIndex={index}")),
         }
     }
 
-    fn swap_where(&self, call: &Call, key: Key, expect: Expect, value: &[u8], identity: Identity) -> Result<Swap> {
+    fn swap_where(&self, call: &Call, key: Key, expect: Condition, value: &[u8], identity: Identity) -> Result<Swap> {
         let path = self.path(key)?;
         let form = self.form(key, value, &Self::condition(call, expect)?)?;
         let since = self.seen.load(Ordering::Relaxed);
@@ -154,7 +173,7 @@ impl V2 {
                 Ok(Attempt::Done(index)) => return Ok(Swap::Done(index)),
                 Ok(Attempt::Missing) if doubt.is_none() => return Ok(Swap::Lost(None)),
                 Ok(Attempt::Conflict | Attempt::Missing) => {
-                    let (current, index) = self.look_at(call, key)?;
+                    let (current, index) = self.look_surely(call, key)?;
                     let Some(doubt) = doubt else { return Ok(Swap::Lost(current)) };
                     let lost = history::Lost { key, expect, value, identity, since, index, doubt };
                     return self.find_out(call, &path, &lost, current);
@@ -240,19 +259,16 @@ impl Kv for V2 {
     }
 
     fn swap(&self, call: &Call, key: Key, expect: Expect, value: &[u8], identity: Identity) -> Result<Swap> {
-        match expect {
-            Expect::Value(expected) => {
-                let mut outcome = self.swap_where(call, key, expect, value, identity)?;
-                // The same bytes in other base64 than ours, or set back in the meantime, and perhaps again.
-                while let Swap::Lost(Some(now)) = &outcome
-                    && now.value == expected
-                {
-                    outcome = self.swap_where(call, key, Expect::Revision(now.revision), value, identity)?;
-                }
-                Ok(outcome)
-            }
-            _ => self.swap_where(call, key, expect, value, identity),
+        let condition = match expect {
+            Expect::Value(expected) => return self.swap_value(call, key, expected, value, identity),
+            Expect::Revision(revision) => Condition::Index(revision),
+            Expect::Absent => Condition::Absent,
+        };
+        let outcome = self.swap_where(call, key, condition, value, identity)?;
+        if identity == Identity::ByValue {
+            self.compared.note(key, value, &outcome);
         }
+        Ok(outcome)
     }
 
     fn delete(&self, call: &Call, key: Key) -> Result<bool> {

@@ -2,6 +2,8 @@
 //!
 //! Each transaction also writes a key of its own process, a slot, on condition that the slot is as it was left.
 //! Sent again after a lost answer it is therefore done only if it was not done before; and if it was, the slot tells.
+//! Where it is refused when it is sent again, the slot is sealed: a copy that is still on its way must not be done later,
+//! when the conditions may hold.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -30,6 +32,9 @@ struct Slot {
     /// When it was last written; 0 where it is not there.
     revision: u64,
 }
+
+/// What a sealed slot holds; one that a transaction has written is empty.
+const SEAL: &[u8] = b"sealed";
 
 /// The slots of this process that no transaction is using.
 #[derive(Debug)]
@@ -65,7 +70,7 @@ impl Slots {
         let mut doubt: Option<String> = None;
         let mut backoff = Backoff::new();
         loop {
-            let whole = with_slot(txn, &slot, leases.slots);
+            let whole = with_slot(txn, &slot, leases.slots, doubt.is_some());
             let mut reply = match session.exchange::<TxnReply>(call, "/v3/kv/txn", &whole, Repeat::Never) {
                 Ok(Said::Ok(reply)) => reply,
                 Ok(Said::LeaseGone) => {
@@ -91,29 +96,42 @@ impl Slots {
                 return Ok(Outcome::Done(reply.header.revision));
             }
             let found = reply.responses.pop().and_then(|response| response.response_range).unwrap_or_default();
-            let revision = found.kvs.first().map_or(0, |kv| kv.mod_revision);
-            if revision == slot.revision {
-                self.put_back(slot);
-                return Ok(Outcome::Lost(reply.responses.into_iter().filter_map(|op| op.response_range).collect()));
-            }
+            let found = found.kvs.first();
+            let revision = found.map_or(0, |kv| kv.mod_revision);
+            let refused = reply.responses.into_iter().filter_map(|op| op.response_range);
             match doubt {
+                None if revision == slot.revision => {
+                    self.put_back(slot);
+                    return Ok(Outcome::Lost(refused.collect()));
+                }
+                // It expired with its lease.
+                None => slot.revision = revision,
+                // This answer's transaction has sealed the slot, or that of one before whose answer was lost, too.
+                Some(_) if revision == slot.revision || found.is_some_and(|kv| kv.value.0 == SEAL) => {
+                    return Ok(Outcome::Lost(refused.collect()));
+                }
                 Some(_) if revision != 0 => {
                     slot.revision = revision;
                     self.put_back(slot);
                     return Ok(Outcome::Done(revision));
                 }
                 Some(doubt) => return Err(Error::UnknownOutcome(call.cause(doubt))),
-                // It expired with its lease.
-                None => slot.revision = revision,
             }
         }
     }
 }
 
-fn with_slot<'a>(txn: &Txn<'a>, slot: &'a Slot, lease: &Lease) -> Txn<'a> {
+/// `txn` with its slot, whose state is what the last answer tells where it is refused. With `seal` nothing that was sent
+/// before can be done any more once this one is refused.
+fn with_slot<'a>(txn: &Txn<'a>, slot: &'a Slot, lease: &Lease, seal: bool) -> Txn<'a> {
+    let as_left = Compare::revision(&slot.key, slot.revision);
+    let put = |value| Op::Put(Put { key: Raw(&slot.key), value: Raw(value), lease: Some(lease.id()) });
     let mut whole = txn.clone();
-    whole.compare.push(Compare::revision(&slot.key, slot.revision));
-    whole.success.push(Op::Put(Put { key: Raw(&slot.key), value: Raw(b""), lease: Some(lease.id()) }));
+    whole.compare.push(as_left.clone());
+    whole.success.push(put(b""));
+    if seal {
+        whole.failure.insert(0, Op::Txn(Txn { compare: vec![as_left], success: vec![put(SEAL)], failure: Vec::new() }));
+    }
     whole.failure.push(Op::Range(Range::of(&slot.key)));
     whole
 }

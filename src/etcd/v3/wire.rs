@@ -125,6 +125,8 @@ pub(super) enum Op<'a> {
     Put(Put<'a>),
     #[serde(rename = "request_delete_range")]
     Delete(Delete<'a>),
+    #[serde(rename = "request_txn")]
+    Txn(Txn<'a>),
 }
 
 /// A comparison, with every field that the gateways read spelt out: one that is missing or unknown counts as its

@@ -9,6 +9,8 @@ mod call;
 mod cancel;
 mod client;
 mod connect;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod layout;
 mod names;
 mod net;

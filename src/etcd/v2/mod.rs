@@ -39,6 +39,26 @@ pub(super) const PROBE: Probe = Probe {
     cluster_of: |reply: &Reply| reply.header("x-etcd-cluster-id").map(str::to_owned),
 };
 
+/// Reads an answer in every way that it may be read.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(client: &Client, call: &Call, reply: &Reply) {
+    use super::client::Verdict;
+    let node = match read(client, reply) {
+        Verdict::Answer(answer) => {
+            _ = (answer.done(call), answer.deleted(call), answer.refused(call));
+            answer.into_node(call)
+        }
+        _ => Ok(None),
+    };
+    if let Verdict::Answer(answer) = read(client, reply) {
+        _ = answer.into_event();
+    }
+    if let Ok(Some(node)) = node {
+        _ = entry(call, Key::State, &node);
+        node.walk(&mut |node| _ = entry(call, Key::Store(b"k"), node));
+    }
+}
+
 /// The v2 API of one cluster, for one run.
 pub(super) struct V2 {
     client: Client,

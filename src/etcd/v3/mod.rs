@@ -43,6 +43,20 @@ const LARGEST_REVISION: u64 = i64::MAX.unsigned_abs();
 /// How many keys are listed in one request.
 const PAGE: u64 = 10_000;
 
+/// Reads an answer as each of those that etcd gives.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(client: &Client, reply: &Reply) {
+    _ = session::read::<RangeReply>(client, reply);
+    _ = session::read::<PutReply>(client, reply);
+    _ = session::read::<TxnReply>(client, reply);
+    _ = session::read::<wire::GrantReply>(client, reply);
+    _ = session::read::<wire::KeepAliveLine>(client, reply);
+    _ = session::read::<wire::TokenReply>(client, reply);
+    _ = read_members(client, reply);
+    _ = wire::grpc_error(&reply.body);
+    _ = serde_json::from_slice::<wire::Line<wire::WatchReply>>(&reply.body);
+}
+
 /// The v3 API of one cluster, for one run.
 pub(super) struct V3 {
     session: Session,

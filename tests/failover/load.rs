@@ -86,7 +86,7 @@ impl Load {
                 2 => self.add(client, store),
                 _ => self.compare_set(client, store, &mut seen),
             }
-            thread::sleep(Duration::from_micros(fastrand::u64(500..6000)));
+            thread::sleep(Duration::from_micros(fastrand::u64(1000..15000)));
         }
     }
 

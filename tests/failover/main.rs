@@ -102,8 +102,6 @@ fn histories_under_faults_are_linearizable() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let wanted = std::env::var("RDZV_FAULTS").ok();
     let count = number("RDZV_HISTORIES").unwrap_or(1);
-    // A soak shares the machine with what else runs there: it says how late calls were.
-    let late = Duration::from_millis(if count > 1 { 2000 } else { 100 });
     let directory = load::histories();
     for api in Api::all() {
         let cluster = Cluster::start(3);
@@ -117,7 +115,10 @@ fn histories_under_faults_are_linearizable() {
                     hurt(&cluster);
                     sleep(Duration::from_millis(500));
                 });
-                load.assert_in_time(late);
+                // A soak shares the machine with what else runs there, and only says how late calls were.
+                if count == 1 {
+                    load.assert_in_time(Duration::from_millis(100));
+                }
                 let path = directory.join(format!("{}-{}-{number}.jsonl", api.name(), name.replace(' ', "-")));
                 load.write(&path);
                 paths.push(path);

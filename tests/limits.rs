@@ -404,6 +404,8 @@ fn without_descriptors() {
             let all: Vec<_> = (0..4).map(|_| scope.spawn(|| store.clone().set(b"k", b"v"))).collect();
             all.into_iter().map(|one| one.join().unwrap()).collect()
         });
+        let born_poor = store.clone();
+        assert_eq!(label(&born_poor.set(b"k", b"v")), "CONNECTION");
         // SAFETY: as above.
         unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const old) };
         let error = fresh.err().unwrap();
@@ -412,6 +414,13 @@ fn without_descriptors() {
             assert!(matches!(label(&outcome), "ok" | "CONNECTION"), "{outcome:?}");
         }
         store.set(b"k", b"v").unwrap();
+        born_poor.set(b"k", b"v").unwrap();
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| born_poor.wait(&[b"never"], Some(Duration::from_secs(30))));
+            thread::sleep(Duration::from_millis(100));
+            born_poor.cancel();
+            assert_eq!(label(&waiter.join().unwrap()), "CANCELLED");
+        });
         _ = params(server.endpoint(), api, "run", "");
     }
 }

@@ -19,6 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The shortest, so that many members do not make each attempt hopeless.
 const LEAST_PATIENCE: Duration = Duration::from_millis(250);
 
+/// How long, at least and at most, the silence of a member is trusted by those who wait for a change there, while
+/// there are others.
+const SILENCE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
+
 /// What may be done with a request that was sent and not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repeat {
@@ -217,6 +221,15 @@ impl Client {
     ) -> Result<Option<Reply>> {
         let until = call.deadline().min(Instant::now() + bound);
         self.follow(call, |http, member| http.send(call, member, request, headers, until))
+    }
+
+    /// How long to wait for a change, at most `longest`, before looking again. A member that hangs is as silent as one
+    /// that has nothing to tell: the look finds another, in time.
+    pub(super) fn trusted(&self, call: &Call, longest: Duration) -> Duration {
+        if self.members.len() == 1 {
+            return longest;
+        }
+        longest.min((call.remaining() / 3).clamp(SILENCE.0, SILENCE.1))
     }
 
     /// Opens an answer that goes on, at the member that answered last. `Ok(None)` as in [`Client::poll`].

@@ -16,6 +16,7 @@ fn members_come_and_go() {
         learnt_members_take_over(&cluster, api);
         unreachable_members_make_nothing_worse(&cluster, api);
         a_waiter_is_woken_after_its_member_died(&cluster, api);
+        a_waiter_is_woken_though_its_member_is_silent(&cluster, api);
     }
 }
 
@@ -92,6 +93,21 @@ fn a_waiter_is_woken_after_its_member_died(cluster: &Cluster, api: Api) {
     assert_eq!(got.unwrap(), b"1");
     assert!(elapsed < Duration::from_secs(3), "{elapsed:?}");
     cluster.restart(0);
+}
+
+fn a_waiter_is_woken_though_its_member_is_silent(cluster: &Cluster, api: Api) {
+    let run = unique("run");
+    let (_backend, store) = connect(&cluster.endpoints(), api, &run, "");
+    let (_other, direct) = connect(&cluster.directs(), api, &run, "");
+    store.set_timeout(Duration::from_secs(6));
+    let waiter = std::thread::spawn(move || store.get(b"late"));
+    std::thread::sleep(Duration::from_millis(200));
+    cluster.proxy(0).freeze(true);
+    direct.set(b"late", b"1").unwrap();
+    let (got, elapsed) = timed(|| waiter.join().unwrap());
+    assert_eq!(got.unwrap(), b"1");
+    assert!(elapsed > Duration::from_millis(500), "the waiter was at another member");
+    cluster.proxy(0).freeze(false);
 }
 
 #[test]

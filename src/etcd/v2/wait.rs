@@ -68,7 +68,8 @@ impl V2 {
     pub(super) fn await_event(&self, call: &Call, path: &str, index: u64, below: bool) -> Result<Option<Node>> {
         let recursive = if below { "&recursive=true" } else { "" };
         let target = format!("{path}?wait=true&waitIndex={}{recursive}", index + 1);
-        Ok(self.poll(call, &target, LONGEST_POLL)?.and_then(Answer::into_event))
+        let bound = self.client.trusted(call, LONGEST_POLL);
+        Ok(self.poll(call, &target, bound)?.and_then(Answer::into_event))
     }
 
     /// One long-poll: none where it ended without an answer that etcd gives.

@@ -47,7 +47,8 @@ impl V3 {
             let create_request = WatchCreate { key: Raw(key), range_end: end.map(Raw), filters };
             serde_json::to_writer(&mut body, &Body { create_request }).map_err(|error| call.local(error.into()))?;
         }
-        let until = call.deadline().min(Instant::now() + LONGEST_WATCH);
+        let bound = self.session.client().trusted(call, LONGEST_WATCH);
+        let until = call.deadline().min(Instant::now() + bound);
         let mut headers = self.session.headers();
         // etcd ends the watch itself, a little later than we stop waiting for it.
         let millis = until.saturating_duration_since(Instant::now()).as_millis() + 1000;
@@ -57,7 +58,7 @@ impl V3 {
         // A member that loses its leader says so, instead of going silent.
         headers.push(("grpc-metadata-hasleader", HeaderValue::from_static("true")));
         let request = Request::post_json("/v3/watch", &body);
-        let Some(stream) = self.session.client().open(call, &request, &headers, LONGEST_CREATION)? else {
+        let Some(stream) = self.session.client().open(call, &request, &headers, bound.min(LONGEST_CREATION))? else {
             return Ok(None);
         };
         if stream.status() != 200 {

@@ -84,6 +84,34 @@ fn a_swap_that_lost_is_told_so_after_a_lost_answer() {
     }
 }
 
+/// Somebody else has written the very same before; this call's own write never came to be.
+#[test]
+fn an_older_write_of_the_same_value_is_not_taken_for_this_one() {
+    for api in Api::all() {
+        let server = etcd::start(&[]);
+        let proxy = Proxy::start(server.endpoint());
+        let run = unique("run");
+        let (other, direct) = connect(server.endpoint(), api, &run, "");
+        let (_early, early) = connect(&proxy.endpoint(), api, &run, CONFIG);
+        assert!(!early.check(&[b"key"]).unwrap());
+        let first = other.set_state(b"1", None).unwrap().state;
+        direct.set(b"key", b"a").unwrap();
+        assert_eq!(direct.compare_set(b"key", b"a", b"b").unwrap(), b"b");
+        direct.set(b"key", b"c").unwrap();
+
+        let (backend, store) = connect(&proxy.endpoint(), api, &run, CONFIG);
+        proxy.arm(Rule::once(fault::write, Fault::ResetBefore));
+        let set = backend.set_state(b"1", None).unwrap();
+        assert!(!set.has_set && set.state == first, "{api:?}: {set:?}");
+        for store in [early, store] {
+            proxy.arm(Rule::once(fault::write, Fault::ResetBefore));
+            let now = store.compare_set(b"key", b"a", b"b");
+            let right = now.as_ref().is_ok_and(|now| now == b"c");
+            assert!(right || label(&now) == "UNKNOWN", "{api:?}: {now:?}");
+        }
+    }
+}
+
 /// v2 compares, and then looks what is there instead: it may be the expected value again, and again.
 #[test]
 fn what_is_expected_and_there_is_replaced_however_often_it_was_written() {
@@ -96,6 +124,7 @@ fn what_is_expected_and_there_is_replaced_however_often_it_was_written() {
     let (_backend, store) = connect(&proxy.endpoint(), Api::V2, &run, "");
     let (_other, direct) = connect(server.endpoint(), Api::V2, &run, "");
     direct.set(b"key", b"other").unwrap();
+    assert!(store.check(&[b"key"]).unwrap());
     let slow = Fault::Delay(Duration::from_millis(300));
     proxy.arm(Rule::once(|request| request.method == "GET", slow));
     proxy.arm(Rule { skip: 1, ..Rule::once(fault::write, slow) });

@@ -28,6 +28,14 @@ pub(super) struct Lost<'a> {
     pub(super) doubt: String,
 }
 
+impl Lost<'_> {
+    /// Whether a write like this one that was found may be taken for this one. A creation may be of any age where no
+    /// answer has told an index before.
+    fn is_of_now(&self) -> bool {
+        matches!(self.expect, Condition::Index(_)) || self.since != 0
+    }
+}
+
 /// What the events say.
 enum Finding {
     /// A write like this one was done, at this index.
@@ -49,7 +57,7 @@ impl V2 {
         };
         match finding {
             Finding::NotDone => Ok(Swap::Lost(current)),
-            Finding::Done(index) if lost.identity == Identity::ByValue => Ok(Swap::Done(index)),
+            Finding::Done(index) if lost.identity == Identity::ByValue && lost.is_of_now() => Ok(Swap::Done(index)),
             Finding::Done(_) => Err(unknown("the same value was written since, by this call or by another")),
             Finding::Unknown => Err(unknown("etcd no longer remembers what happened to the key")),
         }

@@ -181,10 +181,23 @@ impl V2 {
         }
     }
 
+    /// The store's index before a write under this condition is sent, or less; 0 where it cannot be told. By it a write
+    /// whose answer is lost is told from older ones of the same value.
+    fn since(&self, call: &Call, path: &str, expect: Condition) -> Result<u64> {
+        if self.seen.load(Ordering::Relaxed) == 0 && matches!(expect, Condition::Absent) {
+            // The first request of this handle. Whoever may not read may still write.
+            match self.look(call, path) {
+                Err(Error::Auth(_) | Error::Server(_)) | Ok(_) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.seen.load(Ordering::Relaxed))
+    }
+
     fn swap_where(&self, call: &Call, key: Key, expect: Condition, value: &[u8], identity: Identity) -> Result<Swap> {
         let path = self.path(key)?;
         let form = self.form(key, value, &Self::condition(call, expect)?)?;
-        let since = self.seen.load(Ordering::Relaxed);
+        let since = self.since(call, &path, expect)?;
         let mut doubt: Option<String> = None;
         let mut backoff = Backoff::new();
         loop {

@@ -19,11 +19,7 @@ pub mod ffi;
 mod fork;
 #[cfg(fuzzing)]
 #[doc(hidden)]
-pub mod fuzzing {
-    //! What the fuzz targets in `fuzz/` reach.
-    pub use crate::base64::fuzz_base64;
-    pub use crate::etcd::fuzzing::{error_body, layout, v2_body, v3_body, wire};
-}
+pub mod fuzzing;
 pub mod handler;
 pub mod logging;
 pub mod params;

@@ -3,7 +3,7 @@
 
 find_package(Torch REQUIRED)
 add_library(rdzv_torch INTERFACE)
-target_link_libraries(rdzv_torch INTERFACE "${TORCH_LIBRARIES}" rdzv::rdzv)
+target_link_libraries(rdzv_torch INTERFACE "${TORCH_LIBRARIES}")
 if(Torch_VERSION VERSION_GREATER_EQUAL 2.14)
   target_compile_features(rdzv_torch INTERFACE cxx_std_20)
 else()

@@ -9,7 +9,14 @@ import time
 import urllib.request
 
 SIZES = [2, 4, 8]
-WAYS = [("librdzv", "v2"), ("librdzv", "v3"), ("PyTorch EtcdStore", "v2")]
+# The store, its API, and whether its reads see all that was acknowledged before: EtcdStore's need not.
+WAYS = [
+    ("librdzv", "v2", "linearizable"),
+    ("librdzv", "v2", "local"),
+    ("librdzv", "v3", "linearizable"),
+    ("librdzv", "v3", "local"),
+    ("PyTorch EtcdStore", "v2", "local"),
+]
 ADDRESS = "127.0.12.13"
 
 
@@ -64,17 +71,19 @@ def python_job(endpoint, size):
     return max(times), requests_so_far(endpoint) - before
 
 
-def library_job(allreduce, endpoint, size, api):
+def library_job(allreduce, endpoint, size, api, consistency):
     before = requests_so_far(endpoint)
     command = [allreduce, str(size), "--endpoint", endpoint, "--api", api, "--on", ADDRESS]
+    command += ["--options", f"consistency={consistency}"]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     last = re.search(r"^N=\d+: first collective after ([0-9.]+) ms", output, re.M)
     return float(last.group(1)), requests_so_far(endpoint) - before
 
 
-def measure(build, name, api, size):
+def measure(build, name, api, consistency, size):
     """One measurement in a process of its own under an etcd of its own."""
-    command = [f"{build}/c-tests/torch/with_etcd", sys.executable, __file__, "--measure", build, name, api, str(size)]
+    command = [f"{build}/c-tests/torch/with_etcd", sys.executable, __file__, "--measure"]
+    command += [build, name, api, consistency, str(size)]
     environment = {**os.environ, "RDZV_TEST_API": api}
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
     milliseconds, requests = output.split()
@@ -87,12 +96,12 @@ def main(build, runs):
         for size, way in figures:
             figures[size, way].append(measure(build, *way, size))
     print(f"First all-reduce of N processes, {runs} runs of each in turn: median (least to most).\n")
-    print("| N | store | API | time, ms | etcd requests |")
-    print("|---|---|---|---|---|")
-    for (size, (name, api)), results in figures.items():
+    print("| N | store | API | reads | time, ms | etcd requests |")
+    print("|---|---|---|---|---|---|")
+    for (size, (name, api, reads)), results in figures.items():
         times, requests = zip(*results)
         print(
-            f"| {size} | {name} | {api} | {statistics.median(times):.0f} ({min(times):.0f} to {max(times):.0f})"
+            f"| {size} | {name} | {api} | {reads} | {statistics.median(times):.0f} ({min(times):.0f} to {max(times):.0f})"
             f" | {statistics.median(requests):.0f} ({min(requests)} to {max(requests)}) |"
         )
 
@@ -101,10 +110,11 @@ if __name__ == "__main__":
     if sys.argv[1] == "--rank":
         python_rank(sys.argv[2], sys.argv[3], int(sys.argv[4]))
     elif sys.argv[1] == "--measure":
-        _, _, folder, store_name, store_api, processes = sys.argv
+        _, _, folder, store_name, store_api, store_reads, processes = sys.argv
         etcd = os.environ["RDZV_TEST_ENDPOINT"]
         if store_name == "librdzv":
-            found = library_job(f"{folder}/examples/torch/torch_allreduce", etcd, int(processes), store_api)
+            program = f"{folder}/examples/torch/torch_allreduce"
+            found = library_job(program, etcd, int(processes), store_api, store_reads)
         else:
             found = python_job(etcd, int(processes))
         print(*found)

@@ -8,6 +8,7 @@
 //                                                that is free
 //
 //   --api v2|v3 (default auto)    --on INTERFACE-OR-ADDRESS (default 127.0.0.1)
+//   --options KEY=VALUE,...       more of the library's options
 //
 // Prints for each process the sum, the time from the start signal to the end of the first
 // collective, and the requests that etcd got from it; for all N at the end the longest time and the
@@ -31,6 +32,7 @@ struct Settings {
     std::string endpoint;
     std::string run_id;
     std::string api = "auto";
+    std::string options;
     std::string where = "127.0.0.1";
 };
 
@@ -51,6 +53,9 @@ Result run(const Settings& settings) {
 
     rdzv::Params params("etcd", settings.endpoint, settings.run_id, settings.size, settings.size);
     params.set("api", settings.api);
+    if (!settings.options.empty()) {
+        params.set_config(settings.options);
+    }
     auto [backend, whole_store] = rdzv::create_backend(params);
     const rdzv::Store store = whole_store.with_prefix(settings.run_id);
     const auto size = settings.size;
@@ -142,6 +147,8 @@ Settings read(int argc, char** argv) {
             settings.run_id = argv[i];
         } else if (argument == "--api") {
             settings.api = argv[i];
+        } else if (argument == "--options") {
+            settings.options = argv[i];
         } else if (argument == "--on") {
             settings.where = argv[i];
         } else {

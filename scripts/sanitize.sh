@@ -1,45 +1,50 @@
 #!/usr/bin/env bash
-# Looks for data races: the Rust tests with threads under ThreadSanitizer (nightly), the C tests with threads under
-# helgrind. (AddressSanitizer: cmake -DRDZV_SANITIZE=ON; leaks: the leak_ tests of CTest.)
+# What needs a nightly toolchain: rustup toolchain install nightly --component rust-src,miri
 #
-#   scripts/sanitize.sh [tsan|helgrind]    both by default
+#   scripts/sanitize.sh threads    the tests with threads under ThreadSanitizer, the standard library included
+#   scripts/sanitize.sh miri       the unit tests of the C boundary and of what it stands on under Miri
+#   scripts/sanitize.sh            both
 #
-# RDZV_ETCD_BINARY names the etcd. Fails at the first race.
+# RDZV_ETCD_BINARY names the etcd. Fails at the first finding. (AddressSanitizer and valgrind are part of
+# scripts/test.sh --all.)
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-what=${1:-both}
 
-# Without instrumented std (rust-src) races in std itself are not seen and contended locks are misjudged.
-tsan() {
-    if ! rustup +nightly component list 2>/dev/null | grep -q 'rust-src (installed)'; then
-        echo "sanitize.sh: ThreadSanitizer needs the nightly toolchain with its component rust-src" >&2
+need() {
+    if ! cargo +nightly "$1" --version >/dev/null 2>&1 || [ ! -d "$(rustc +nightly --print sysroot)/lib/rustlib/src" ]; then
+        echo "sanitize.sh: the nightly toolchain is missing, or its components rust-src and miri" >&2
         exit 77
     fi
-    local target
-    target=$(rustc +nightly -vV | sed -n 's/^host: //p')
-    # What runs again as a process of its own forks with threads, which ThreadSanitizer does not follow.
-    RUSTFLAGS=-Zsanitizer=thread TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" \
-        cargo +nightly test --locked -Zbuild-std --target "$target" --target-dir build/tsan \
-        --lib --test limits -- --skip alone --skip no_descriptors --skip handler
 }
 
-helgrind() {
-    cmake -S . -B build/helgrind -DCMAKE_BUILD_TYPE=Debug -DRDZV_BUILD_TESTS=ON >/dev/null
-    cmake --build build/helgrind --parallel 2
-    local program
-    for program in api_threads int_sigint; do
-        valgrind --tool=helgrind --quiet --error-exitcode=99 "build/helgrind/c-tests/$program"
-    done
+# Without an instrumented standard library contended locks are misjudged. What forks is left out: ThreadSanitizer does
+# not follow it.
+threads() {
+    need build
+    local host
+    host=$(rustc +nightly -vV | sed -n 's/^host: //p')
+    sanitized() {
+        RUSTFLAGS=-Zsanitizer=thread TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" \
+            cargo +nightly test --locked -Zbuild-std --target "$host" --target-dir build/tsan "$@"
+    }
+    sanitized --lib
+    sanitized --test limits -- cancel_ interrupted_ many_waiters_alone
+    RDZV_FAULTS=leader sanitized --test failover -- --nocapture histories
 }
 
-case $what in
-tsan) tsan ;;
-helgrind) helgrind ;;
-both) tsan && helgrind ;;
+miri() {
+    need miri
+    MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --locked --lib --target-dir build/miri -- \
+        ffi:: base64:: fork:: error:: random::
+}
+
+case ${1:-} in
+threads | miri) "$1" ;;
+"") threads && miri ;;
 *)
-    echo "usage: scripts/sanitize.sh [tsan|helgrind]" >&2
+    echo "usage: scripts/sanitize.sh [threads | miri]" >&2
     exit 2
     ;;
 esac
-echo "sanitize.sh: no races found ($what)"
+echo "sanitize.sh: nothing found (${1:-threads and miri})"

@@ -89,6 +89,11 @@ impl Answer {
         }
     }
 
+    /// Whether this is what a long-poll waits for.
+    pub(super) fn is_event(&self) -> bool {
+        self.code.is_none() && self.node.is_some()
+    }
+
     /// The node of an event; none where etcd no longer remembers that far back.
     pub(super) fn into_event(self) -> Option<Node> {
         if self.code.is_some() { None } else { self.node }

@@ -49,9 +49,15 @@ impl V2 {
             if index != 0 {
                 call.may_wait("a change in etcd")?;
                 let asked = Instant::now();
-                // The event may be one of many by now, so it is looked again in any case.
-                if self.await_event(call, &path, index, false)?.is_none() && asked.elapsed() < BRIEF {
-                    call.sleep(backoff.next())?;
+                let answer = self.await_answer(call, &path, index, false)?;
+                match answer.filter(Answer::is_event) {
+                    Some(answer) => {
+                        if let Some(node) = self.newest(answer) {
+                            return entry(call, key, &node).map(Some);
+                        }
+                    }
+                    None if asked.elapsed() < BRIEF => call.sleep(backoff.next())?,
+                    None => {}
                 }
             }
             let (node, now) = self.look(call, &path)?;
@@ -66,10 +72,23 @@ impl V2 {
     /// The first event at `path` after `index`: the node as it is then. None where none came in time, or where only
     /// another look can tell.
     pub(super) fn await_event(&self, call: &Call, path: &str, index: u64, below: bool) -> Result<Option<Node>> {
+        Ok(self.await_answer(call, path, index, below)?.and_then(Answer::into_event))
+    }
+
+    fn await_answer(&self, call: &Call, path: &str, index: u64, below: bool) -> Result<Option<Answer>> {
         let recursive = if below { "&recursive=true" } else { "" };
         let target = format!("{path}?wait=true&waitIndex={}{recursive}", index + 1);
-        let bound = self.client.trusted(call, LONGEST_POLL);
-        Ok(self.poll(call, &target, bound)?.and_then(Answer::into_event))
+        self.poll(call, &target, self.client.trusted(call, LONGEST_POLL))
+    }
+
+    /// The value that an event has left, where the event came after the poll for it had begun, of which etcd tells the
+    /// index: then there was nothing newer. An older event may be one of many, and needs another look.
+    fn newest(&self, answer: Answer) -> Option<Node> {
+        let began = answer.index;
+        let node =
+            answer.into_event().filter(|node| node.value.is_some() && began != 0 && node.modified_index > began)?;
+        self.saw(node.modified_index);
+        Some(node)
     }
 
     /// One long-poll: none where it ended without an answer that etcd gives.

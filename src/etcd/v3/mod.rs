@@ -230,10 +230,10 @@ impl Kv for V3 {
                 return Ok(found);
             }
             if let Some(mut watch) = watch
-                && watch.next(call)?.is_some()
+                && let Some(event) = watch.latest(call)?
             {
-                // The event may be one of many by now, and does not tell of a deletion's circumstances.
-                let found = self.get(call, key)?;
+                // A deletion may be an expiry that is being made good already.
+                let found = if event.is_put() { Some(entry(event.kv)) } else { self.get(call, key)? };
                 if revision(&found) != since {
                     return Ok(found);
                 }

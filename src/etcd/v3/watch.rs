@@ -86,6 +86,14 @@ impl Watch {
         Ok(self.early.pop_front().map(|event| event.kv))
     }
 
+    /// The last of the events that came together next, of a watch on one key: the others are outdated.
+    pub(super) fn latest(&mut self, call: &Call) -> Result<Option<Event>> {
+        if self.early.is_empty() && !self.read(call, self.until, |reply| !reply.events.is_empty())? {
+            return Ok(None);
+        }
+        Ok(self.early.drain(..).next_back())
+    }
+
     /// Reads lines until one is as wanted, keeping all events. False at the end of the stream or of the time.
     fn read(&mut self, call: &Call, until: Instant, wanted: impl Fn(&WatchReply) -> bool) -> Result<bool> {
         loop {

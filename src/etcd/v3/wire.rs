@@ -320,6 +320,12 @@ pub(super) struct Event {
     pub(super) kv: KeyValue,
 }
 
+impl Event {
+    pub(super) fn is_put(&self) -> bool {
+        matches!(&*self.kind, "" | "PUT")
+    }
+}
+
 /// One line of a stream.
 #[derive(Debug, Deserialize)]
 pub(super) struct Line<T> {

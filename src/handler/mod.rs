@@ -8,6 +8,7 @@
 //! - [`machine`]: what a node does next, as a function of the state; and the doing of it.
 //! - [`replica`]: this node's copy of the shared state, with its token.
 //! - [`operation`]: one operation (join, exit, close, keep alive) from its first read to its outcome.
+//! - `pace`: how often to look while others change the state.
 //! - [`pickle`]: the stored form, which Python nodes read and write too.
 
 mod board;
@@ -17,6 +18,7 @@ mod heartbeat;
 pub mod liveness;
 pub mod machine;
 pub mod operation;
+mod pace;
 pub mod pickle;
 mod rendezvous;
 pub mod replica;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::handler::machine::{self, Action, Failure, View};
+use crate::handler::pace::{Pace, count, crowd};
 use crate::handler::replica::Replica;
 use crate::handler::state::{Now, Settings};
 
@@ -44,10 +45,11 @@ pub enum Step {
     Failed(Failure),
 }
 
-/// How long a lost write is waited for at the least, and the unit by which that grows.
-const BACK_OFF: Duration = Duration::from_millis(1);
-/// The longest wait for a lost write.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(1);
+/// The least and the most that one request is taken to need.
+const QUICKEST_REQUEST: Duration = Duration::from_millis(1);
+const SLOWEST_REQUEST: Duration = Duration::from_millis(5);
+/// The longest wait after a lost write.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(2);
 
 /// One operation under way.
 #[derive(Debug, Clone)]
@@ -57,6 +59,12 @@ pub struct Operation {
     /// Writes lost in a row.
     losses: u32,
     must_back_off: bool,
+    /// The last change was this node's own.
+    is_own: bool,
+    /// When the last request was begun, and how long the quickest one took: what one takes where nobody is in the way.
+    asked: Option<Duration>,
+    round_trip: Option<Duration>,
+    pace: Pace,
 }
 
 impl Operation {
@@ -74,7 +82,16 @@ impl Operation {
     /// Begins an operation that has to be done by `deadline`, on the clock that never steps.
     #[must_use]
     pub fn with_deadline(kind: Kind, deadline: Duration) -> Self {
-        Self { kind, deadline, losses: 0, must_back_off: false }
+        Self {
+            kind,
+            deadline,
+            losses: 0,
+            must_back_off: false,
+            is_own: false,
+            asked: None,
+            round_trip: None,
+            pace: Pace::default(),
+        }
     }
 
     /// By when the operation has to be done. A spare node's join begins afresh when room appears.
@@ -85,6 +102,7 @@ impl Operation {
 
     /// The last write lost against another node's.
     pub fn lost(&mut self) {
+        self.is_own = false;
         self.losses = self.losses.saturating_add(1);
         self.must_back_off = true;
     }
@@ -92,7 +110,12 @@ impl Operation {
     /// What to do next. `dice` is any random number.
     pub fn next(&mut self, replica: &mut Replica, now: Now, dice: u64) -> Step {
         if !replica.use_up() {
+            self.asked = Some(now.mono);
             return Step::Read;
+        }
+        if let Some(asked) = self.asked.take() {
+            let took = now.mono.saturating_sub(asked).clamp(QUICKEST_REQUEST, SLOWEST_REQUEST);
+            self.round_trip = Some(self.round_trip.map_or(took, |least| least.min(took)));
         }
         let view = replica.view(self.deadline, now);
         let action = match self.kind {
@@ -107,12 +130,18 @@ impl Operation {
             Action::Wait => {
                 self.losses = 0;
                 self.must_back_off = false;
-                Step::Wait { until: self.wake(replica, now) }
+                let is_own = std::mem::take(&mut self.is_own);
+                let pause = self.pace.pause(&view, replica.token(), is_own, self.round_trip());
+                let until = self.wake(replica, now);
+                pause.map_or(Step::Wait { until }, |pause| Step::BackOff { until: until.min(now.mono + pause) })
             }
-            _ if std::mem::take(&mut self.must_back_off) => {
-                Step::BackOff { until: now.mono + self.back_off(&view, dice) }
+            _ if std::mem::take(&mut self.must_back_off)
+                && let Some(time) = self.back_off(&view, dice) =>
+            {
+                Step::BackOff { until: now.mono + time }
             }
             _ => {
+                (self.asked, self.is_own) = (Some(now.mono), true);
                 if action == Action::RemoveFromRedundancyList {
                     self.deadline = now.mono + replica.settings().join_timeout;
                 }
@@ -122,14 +151,29 @@ impl Operation {
         }
     }
 
-    /// How long to let others write: some random time, the more there are and the more often this one lost.
-    fn back_off(&self, view: &View<'_>, dice: u64) -> Duration {
-        let state = view.state;
-        let crowd = state.participants.len() + state.wait_list.len() + state.redundancy_list.len() + 1;
-        let longest = BACK_OFF.saturating_mul(u32::try_from(crowd).unwrap_or(u32::MAX));
-        let longest = longest.saturating_mul(1 << self.losses.saturating_sub(1).min(6)).min(LONGEST_BACK_OFF);
-        let micros = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
-        Duration::from_micros(dice % micros.saturating_add(1))
+    fn round_trip(&self) -> Duration {
+        self.round_trip.unwrap_or(QUICKEST_REQUEST)
+    }
+
+    /// How long to let others write first; none where it is this node's turn.
+    ///
+    /// Of those whose writes lost at the same time about one writes again at once, on what it has just been told is
+    /// stored; the others after a random number of turns of one write each. A round that lacks
+    /// nodes has all of them as rivals. Of others nobody knows how many write: one at the first loss, four times as many at
+    /// each further one, but never more than there are nodes.
+    fn back_off(&self, view: &View<'_>, dice: u64) -> Option<Duration> {
+        let (state, settings) = (view.state, view.context.settings);
+        let there = state.participants.len();
+        let joins = self.kind == Kind::Join && !state.complete && !state.participants.contains_key(view.context.node);
+        let lacking = if joins { settings.min_nodes.saturating_sub(there) } else { 0 };
+        let rivals = lacking.max((1 << (2 * self.losses.clamp(1, 10) - 2)).min(crowd(state) + 1));
+        // A turn is to read and to write, and longer where that was not enough.
+        let turn = self.round_trip().saturating_mul(2 << self.losses.saturating_sub(1).min(2));
+        let left = self.deadline.saturating_sub(view.context.now.mono) / 4;
+        let all = turn.saturating_mul(count(rivals)).min(LONGEST_BACK_OFF).min(left);
+        let micros = u64::try_from(all.as_micros()).unwrap_or(u64::MAX);
+        let time = Duration::from_micros(dice % micros.saturating_add(1));
+        (time >= turn).then_some(time)
     }
 
     /// When to look again although nothing has changed: at the next heartbeat, the end of the last call, the deadline,
@@ -217,33 +261,68 @@ mod tests {
 
     #[test]
     fn lost_writes_back_off_more_and_more() {
-        let (mut replica, mut join) = start(1, 2, 500);
-        let mut crowd = State::default();
-        for number in 100..109 {
-            crowd.participants.insert(Node::new("n", number, 0), 0);
-            crowd.last_heartbeats.insert(Node::new("n", number, 0), 0);
+        // With a round that needs no more, and with one that lacks 91.
+        for (min, expected) in [(2, [4, 32, 160, 160]), (100, [364, 728, 1456, 1456])] {
+            let (mut replica, mut join) = start(1, min, 109);
+            let mut crowd = State::default();
+            for number in 100..109 {
+                crowd.participants.insert(Node::new("n", number, 0), 0);
+                crowd.last_heartbeats.insert(Node::new("n", number, 0), 0);
+            }
+            adopt(&mut replica, &crowd, 1, at(0));
+            for (token, expected) in (2..).zip(expected) {
+                // A request takes 2 ms.
+                assert_eq!(join.next(&mut replica, at(0), 0), Step::Write);
+                adopt(&mut replica, &crowd, token, at(2));
+                join.lost();
+                let draws = |millis| join.clone().next(&mut replica.clone(), at(2), millis * 1000);
+                let longest = (1..=2000).rev().find(|ms| draws(*ms) == Step::BackOff { until: at(2 + ms).mono });
+                assert_eq!(longest, Some(expected), "{token}");
+                // Who draws the first turn has it at once, without reading again.
+                assert_eq!(draws(3), Step::Write);
+                join = Operation { must_back_off: false, asked: None, ..join };
+            }
         }
-        adopt(&mut replica, &crowd, 1, at(0));
-        let mut longest = Vec::new();
-        for token in 2..12 {
-            assert_eq!(join.next(&mut replica, at(0), 0), Step::Write);
-            adopt(&mut replica, &crowd, token, at(0));
-            join.lost();
-            let Step::BackOff { until } = join.clone().next(&mut replica.clone(), at(0), u64::MAX - 7) else {
-                panic!()
-            };
-            assert!(until <= LONGEST_BACK_OFF);
-            // The longest is 10 ms for 9 others and this one, then twice that each time, up to a second.
-            let bound = |bound: u64| {
-                let Step::BackOff { until } = join.clone().next(&mut replica.clone(), at(0), bound) else { panic!() };
-                until == Duration::from_micros(bound)
-            };
-            longest.push([10_000, 20_000, 640_000].into_iter().filter(|micros| bound(*micros)).count());
-            assert!(matches!(join.next(&mut replica, at(0), 0), Step::BackOff { .. }));
-            assert_eq!(join.next(&mut replica, at(1), 0), Step::Read);
-            adopt(&mut replica, &crowd, token, at(1));
+    }
+
+    #[test]
+    fn who_waits_for_many_lets_them_join_first() {
+        let (mut replica, mut join) = start(1, 100, 100);
+        let crowd = |others: i64| {
+            let mut crowd = State::default();
+            for number in 1..=1 + others {
+                crowd.participants.insert(Node::new("n", number, 0), 0);
+                crowd.last_heartbeats.insert(Node::new("n", number, 0), 0);
+            }
+            crowd
+        };
+        let pause = |until| Step::BackOff { until: Duration::from_micros(until) };
+        adopt(&mut replica, &crowd(19), 1, at(0));
+        assert_eq!(join.next(&mut replica, at(0), 0), pause(60_000));
+        // After the pause it reads, and where nobody has come it watches.
+        assert_eq!(join.next(&mut replica, at(60), 0), Step::Read);
+        adopt(&mut replica, &crowd(19), 1, at(60));
+        assert!(matches!(join.next(&mut replica, at(60), 0), Step::Wait { .. }));
+        // The pause goes by how fast they have come: 20 in 40 ms. It is never too long for the few, or for heartbeats.
+        for (others, token, time, until) in [
+            (39, 2, 100, 190_000),
+            (40, 3, 190, 590_000),
+            (94, 4, 298, 305_500),
+            (94, 5, 306, 401_000),
+            (94, 6, 401, 591_000),
+            (95, 7, 591, 991_000),
+        ] {
+            adopt(&mut replica, &crowd(others), token, at(time));
+            assert_eq!(join.next(&mut replica, at(time), 0), pause(until), "{token}");
         }
-        assert_eq!(longest, [1, 2, 2, 2, 2, 2, 3, 3, 3, 3]);
+        // The last two are watched for.
+        adopt(&mut replica, &crowd(97), 8, at(991));
+        assert!(matches!(join.next(&mut replica, at(991), 0), Step::Wait { .. }));
+        adopt(&mut replica, &crowd(98), 9, at(992));
+        assert!(matches!(join.next(&mut replica, at(992), 0), Step::Wait { .. }));
+        // Then one that has nothing to tell.
+        adopt(&mut replica, &crowd(98), 10, at(993));
+        assert_eq!(join.next(&mut replica, at(993), 0), pause(1_092_000));
     }
 
     #[test]

@@ -20,8 +20,10 @@ use crate::random::fraction;
 use crate::store::Store;
 use crate::{Error, Result};
 
-/// The longest that a first join waits before it starts, so that a thousand nodes do not all write at once.
+/// The longest that a first join waits before it starts, so that a thousand nodes do not all write at once: this, as in
+/// PyTorch, or where that is longer, about as long as the writes of all the nodes that the round needs take.
 const JITTER: Duration = Duration::from_millis(300);
+const JITTER_PER_NODE: Duration = Duration::from_millis(2);
 
 /// For how long an answer to [`Handler::is_closed`] or [`Handler::num_nodes_waiting`] is used again.
 const FRESH: Duration = Duration::from_secs(1);
@@ -138,13 +140,17 @@ impl Handler {
 
     fn join(&self, here: &Here, turn: &mut Turn, replica: &mut Replica) -> Result<Info> {
         if !turn.has_joined {
-            self.backend.sleep(JITTER.mul_f64(fraction()))?;
+            let nodes = u32::try_from(self.settings.min_nodes).unwrap_or(u32::MAX);
+            let longest = JITTER.max(JITTER_PER_NODE.saturating_mul(nodes)).min(self.settings.join_timeout / 4);
+            self.backend.sleep(longest.mul_f64(fraction()))?;
         }
         let driver = self.driver(here, &self.backend);
         let deadline = self.clock.now().mono + self.settings.join_timeout;
         replica.doubt();
         loop {
             driver.run(&mut Operation::with_deadline(Kind::Exit, deadline), replica)?;
+            // What was just read or written is what to decide from.
+            replica.confirm(self.clock.now());
             driver.run(&mut Operation::with_deadline(Kind::Join, deadline), replica)?;
             match replica.place() {
                 // A round that somebody has left already is broken.

@@ -19,6 +19,8 @@ pub struct Replica {
     dialect: Dialect,
     token: Option<u64>,
     is_current: bool,
+    /// It holds a change that was not stored.
+    is_changed: bool,
     observer: Observer,
     dead: Vec<Node>,
 }
@@ -46,6 +48,7 @@ impl Replica {
             dialect: settings.dialect,
             token: None,
             is_current: false,
+            is_changed: false,
             observer: Observer::new(&settings),
             settings,
             dead: Vec::new(),
@@ -64,18 +67,31 @@ impl Replica {
             self.adopt(State::default(), self.dialect, None, now);
             return Ok(());
         };
+        if self.is_known(token) {
+            self.confirm(now);
+            return Ok(());
+        }
         // What the bytes leave open of the dialect is as it was seen last.
         let (state, dialect) = pickle::decode(bytes, self.dialect).map_err(Error::from)?;
         self.adopt(state, dialect, Some(token), now);
         Ok(())
     }
 
+    /// Whether what is stored under `token` is what the copy was made from.
+    fn is_known(&self, token: u64) -> bool {
+        self.token == Some(token) && !self.is_changed
+    }
+
     /// [`Replica::load`] of a state that is already decoded.
     pub fn adopt(&mut self, state: State, dialect: Dialect, token: Option<u64>, now: Now) {
+        if token.is_some_and(|token| self.is_known(token)) {
+            return self.confirm(now);
+        }
         self.observer.observe(&state, now);
         self.state = state;
         self.dialect = dialect;
         self.token = token;
+        self.is_changed = false;
         self.sanitise();
     }
 
@@ -83,6 +99,7 @@ impl Replica {
     pub fn stored(&mut self, token: u64, now: Now) {
         self.observer.observe(&self.state, now);
         self.token = Some(token);
+        self.is_changed = false;
         self.sanitise();
     }
 
@@ -130,6 +147,7 @@ impl Replica {
 
     /// Performs `action` on the copy.
     pub(super) fn apply(&mut self, action: machine::Action, now: Now) {
+        self.is_changed = true;
         let mut state = std::mem::take(&mut self.state);
         machine::apply(action, &mut state, &self.context(now));
         self.state = state;
@@ -262,16 +280,32 @@ mod tests {
         }
         let mut replica = replica(1);
         for step in 0..5 {
-            replica.adopt(stored.clone(), Dialect::default(), Some(1), at(step * 5));
+            replica.adopt(stored.clone(), Dialect::default(), Some(step), at(step * 5));
             assert_eq!(replica.state().participants.len(), if step < 3 { 2 } else { 1 });
             assert_eq!(replica.dead().len(), usize::from(step >= 3));
         }
-        replica.stored(2, at(25));
+        replica.stored(6, at(25));
         assert!(replica.dead().is_empty());
         // It comes back: it is alive again.
         stored.last_heartbeats.insert(Node::new("n", 2, 0), 1);
-        replica.adopt(stored, Dialect::default(), Some(3), at(30));
+        replica.adopt(stored, Dialect::default(), Some(7), at(30));
         assert_eq!(replica.state().participants.len(), 2);
+    }
+
+    #[test]
+    fn what_is_known_is_not_read_again() {
+        let mut one = replica(1);
+        one.load(None, at(0)).unwrap();
+        one.apply(Action::AddToParticipants, at(0));
+        let (bytes, _) = one.to_store();
+        one.stored(7, at(0));
+        one.use_up();
+        one.load(Some((b"not looked at", 7)), at(1)).unwrap();
+        assert!(one.use_up());
+        // But it is where a change was not stored.
+        one.apply(Action::Close, at(1));
+        one.load(Some((&bytes, 7)), at(2)).unwrap();
+        assert!(!one.state().closed && one.load(Some((b"looked at", 8)), at(3)).is_err());
     }
 
     #[test]

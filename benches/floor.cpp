@@ -19,6 +19,8 @@ namespace {
     std::exit(1);
 }
 
+}  // namespace
+
 int dial(const std::string& endpoint) {
     const size_t colon = endpoint.rfind(':');
     std::string host = endpoint.substr(0, colon);
@@ -37,8 +39,6 @@ int dial(const std::string& endpoint) {
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     return fd;
 }
-
-}  // namespace
 
 Wire::Wire(const std::string& endpoint) : fd_(dial(endpoint)), buffer_(1 << 16) {}
 

@@ -56,6 +56,9 @@ class Wire {
     uint64_t bytes_ = 0;
 };
 
+/* A new connection to `endpoint`, in blocking mode. */
+int dial(const std::string& endpoint);
+
 /* The number that follows `name` in `text`, past quotes, colons and spaces; 0 where there is none.
  */
 uint64_t number_after(std::string_view text, std::string_view name);

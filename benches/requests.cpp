@@ -1,8 +1,16 @@
 #include "requests.hpp"
 
+#include <charconv>
+
 #include "floor.hpp"
 
 namespace {
+
+size_t digits_of(uint64_t number) {
+    size_t digits = 1;
+    for (; number >= 10; number /= 10) ++digits;
+    return digits;
+}
 
 const char kLease[] = "4242424242424242424";
 const char kSlot[] = "/torch/elastic/store_slots/0123456789abcdef0123456789abcdef";
@@ -173,4 +181,28 @@ std::string Requests::lease() const {
 uint64_t Requests::revision(std::string_view head, std::string_view body) {
     const uint64_t index = number_after(head, "X-Etcd-Index");
     return index != 0 ? index : number_after(body, "\"revision\"");
+}
+
+const std::string& Swap::with(uint64_t revision, uint64_t slot_revision) {
+    if (digits_ != digits_of(revision) || slot_digits_ != digits_of(slot_revision)) {
+        digits_ = digits_of(revision);
+        slot_digits_ = digits_of(slot_revision);
+        request_ = build_(revision, slot_revision);
+        places_.clear();
+        for (const std::string_view name : {"prevIndex=", "\"mod_revision\":\""}) {
+            for (size_t at = 0; (at = request_.find(name, at)) != std::string::npos;) {
+                at += name.size();
+                places_.push_back(at);
+            }
+        }
+        return request_;
+    }
+    for (size_t i = 0; i < places_.size(); ++i) {
+        /* A comparison of values comes without a revision of its own. */
+        const bool slot = i == 1 || (revision == 0 && i == 0);
+        const uint64_t number = slot ? slot_revision : revision;
+        char* place = request_.data() + places_[i];
+        std::to_chars(place, place + digits_of(number), number);
+    }
+    return request_;
 }

@@ -6,6 +6,7 @@
 #define RDZV_BENCHES_REQUESTS_HPP
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -68,6 +69,22 @@ class Requests {
 
     bool v2_;
     std::string endpoint_;
+};
+
+/* A request that differs from one time to the next in the revisions that it names: they are written
+   over the old ones, so that the floor spends nothing on building requests. */
+class Swap {
+  public:
+    using Build = std::function<std::string(uint64_t revision, uint64_t slot_revision)>;
+    explicit Swap(Build build) : build_(std::move(build)) {}
+
+    const std::string& with(uint64_t revision, uint64_t slot_revision);
+
+  private:
+    Build build_;
+    std::string request_;
+    std::vector<size_t> places_;
+    size_t digits_ = 0, slot_digits_ = 0;
 };
 
 #endif

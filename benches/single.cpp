@@ -1,4 +1,6 @@
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "bench.hpp"
 #include "floor.hpp"
@@ -6,12 +8,6 @@
 namespace {
 
 const std::string kValue(64, 'v');
-
-/* A write that hands its revision on to the next, as the floor does it. */
-struct Chain {
-    uint64_t revision = 0;
-    uint64_t slot_revision = 0;
-};
 
 class Single {
   public:
@@ -57,22 +53,33 @@ class Single {
         return body;
     }
 
-    /* Replaces `place` under the revision that `chain` knows. */
-    void swap(const Place& place, Chain& chain, const std::string& value, bool slot) {
+    /* The floor of a swap under a revision: with the slot or without. The revisions go from one to
+       the next. */
+    std::function<void(bool)> swap(const Place& place, const std::string& value) {
         const Requests& requests = bench_.requests;
-        const std::string_view body =
-            ask(slot ? requests.swap_slot(place, chain.revision, value, slot_revision_)
-                     : requests.swap(place, chain.revision, value));
-        done(body, slot);
-        chain.revision = Requests::revision(wire_.head(), body);
+        const auto plain = std::make_shared<Swap>([=, &requests](uint64_t revision, uint64_t) {
+            return requests.swap(place, revision, value);
+        });
+        const auto same = std::make_shared<Swap>([=, &requests](uint64_t revision, uint64_t slot) {
+            return requests.swap_slot(place, revision, value, slot);
+        });
+        const auto revision = std::make_shared<uint64_t>(0);
+        return [=](bool slot) {
+            const std::string_view body =
+                ask((slot ? same : plain)->with(*revision, slot_revision_));
+            *revision = done(body, slot);
+        };
     }
 
-    void done(std::string_view body, bool slot) {
+    /* The revision that a swap has made. */
+    uint64_t done(std::string_view body, bool slot) {
         if (!bench_.v2 && body.find("\"succeeded\":true") == std::string_view::npos) {
             std::fprintf(stderr, "floor: a swap was lost\n");
             std::exit(1);
         }
-        if (slot) slot_revision_ = Requests::revision(wire_.head(), body);
+        const uint64_t revision = Requests::revision(wire_.head(), body);
+        if (slot) slot_revision_ = revision;
+        return revision;
     }
 
     const Bench& bench_;
@@ -115,24 +122,29 @@ void Single::writes() {
 void Single::swaps() {
     const Requests& requests = bench_.requests;
     uint64_t token = client_.get_state();
-    Chain state, counter;
-    const Place other = requests.state("other");
     swap_row(
         "set_state", [&] { token = client_.set_state(kValue, token); },
-        [&](bool slot) { swap(other, state, kValue, slot); });
+        swap(requests.state("other"), kValue));
 
-    const Place sum = requests.store("bench/floors_sum");
-    int count = 0;
     client_.add("bench/counter", 1);
     swap_row(
         "add, warm", [&] { client_.add("bench/counter", 1); },
-        [&](bool slot) { swap(sum, counter, std::to_string(++count), slot); });
+        swap(requests.store("bench/floors_"), "1234"));
 
     const std::string values[] = {std::string(64, 'a'), std::string(64, 'b')};
     size_t ours = 0, theirs = 0;
     const Place swapped = requests.store("bench/floors");
     client_.set("bench/swapped", values[0]);
     ask(requests.set(swapped, values[0]));
+    std::vector<std::string> plain;
+    std::vector<Swap> same;
+    for (const size_t from : {0, 1}) {
+        const std::string &now = values[from], &then = values[1 - from];
+        plain.push_back(requests.swap_value(swapped, now, then));
+        same.emplace_back([&requests, swapped, now, then](uint64_t, uint64_t slot) {
+            return requests.swap_value_slot(swapped, now, then, slot);
+        });
+    }
     swap_row(
         "compare_set",
         [&] {
@@ -140,11 +152,7 @@ void Single::swaps() {
             ours = 1 - ours;
         },
         [&](bool slot) {
-            const std::string &from = values[theirs], &to = values[1 - theirs];
-            const std::string_view body =
-                ask(slot ? requests.swap_value_slot(swapped, from, to, slot_revision_)
-                         : requests.swap_value(swapped, from, to));
-            done(body, slot);
+            done(ask(slot ? same[theirs].with(0, slot_revision_) : plain[theirs]), slot);
             theirs = 1 - theirs;
         });
 }

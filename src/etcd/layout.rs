@@ -53,12 +53,16 @@ impl Layout {
     /// The path of a store key. Where the base64 of the key has a `/`, etcd takes it for a directory, as it does
     /// for PyTorch; the key goes there too unless that could collide with another key or lose a part of it.
     pub(super) fn store_key(&self, key: &[u8]) -> Result<String> {
-        let name = STANDARD.encode(key);
-        let path = if is_lossless(&name) {
-            format!("{}/{name}", self.store)
-        } else {
-            format!("{}/{ESCAPED}{}", self.store, URL_SAFE.encode(key))
-        };
+        let mut path = String::with_capacity(self.store.len() + 2 + key.len().div_ceil(3) * 4);
+        path.push_str(&self.store);
+        path.push('/');
+        let name = path.len();
+        STANDARD.encode_string(key, &mut path);
+        if !is_lossless(path.get(name..).unwrap_or_default()) {
+            path.truncate(name);
+            path.push(ESCAPED);
+            URL_SAFE.encode_string(key, &mut path);
+        }
         checked(path, "key", key)
     }
 
@@ -115,7 +119,7 @@ fn is_lossless(name: &str) -> bool {
         && !name.starts_with('/')
         && !name.ends_with('/')
         && !name.contains("//")
-        && name.char_indices().all(|(at, char)| char != '/' || at % 4 != 0)
+        && name.bytes().enumerate().all(|(at, byte)| byte != b'/' || at % 4 != 0)
 }
 
 /// Refuses the run ids that etcd or PyTorch would turn into another run's key.

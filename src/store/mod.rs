@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use self::counter::Counters;
 use crate::error::{Error, Result};
-use crate::etcd::{Call, Cancel, Expect, Identity, Key, Kv, Subject, Swap, Want, printable};
+use crate::etcd::{Call, Cancel, Entry, Expect, Identity, Key, Kv, Subject, Swap, Want, printable};
 
 /// Milliseconds that stand for "for ever".
 const FOREVER_MS: u64 = u64::MAX;
@@ -66,8 +66,10 @@ impl Store {
     /// # Errors
     /// Those of every call that waits.
     pub fn get(&self, key: &[u8]) -> Result<Vec<u8>> {
-        let values = self.multi_get_for("get", &[key])?;
-        values.into_iter().next().ok_or_else(|| Error::NotFound(format!("no value for {}", printable(key))))
+        let key = [self.full(key)?];
+        let mut found = self.await_all(&self.waiting("get", keys::subject(&key), None), &key, Want::Values)?;
+        let entry = found.pop().flatten();
+        Ok(entry.ok_or_else(|| Error::NotFound(format!("no value for {}", printable(&key.concat()))))?.value)
     }
 
     /// The values at `keys`, in their order, waited for until all are there, at most for the store's timeout.
@@ -75,11 +77,10 @@ impl Store {
     /// # Errors
     /// Those of every call that waits.
     pub fn multi_get(&self, keys: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
-        self.multi_get_for("multi_get", keys)
-    }
-
-    fn multi_get_for(&self, operation: &'static str, keys: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
-        self.await_all(operation, keys, Want::Values, None)
+        let (distinct, places) = self.distinct(keys)?;
+        let call = self.waiting("multi_get", keys::subject(&distinct), None);
+        let found = self.await_all(&call, &distinct, Want::Values)?;
+        keys::in_order(&call, found, &places)
     }
 
     /// Waits until all of `keys` are there; `None` stands for the store's timeout.
@@ -87,27 +88,21 @@ impl Store {
     /// # Errors
     /// Those of every call that waits.
     pub fn wait(&self, keys: &[&[u8]], timeout: Option<Duration>) -> Result<()> {
-        self.await_all("wait", keys, Want::Presence, timeout).map(drop)
+        let (distinct, _) = self.distinct(keys)?;
+        let call = self.waiting("wait", keys::subject(&distinct), timeout);
+        self.await_all(&call, &distinct, Want::Presence).map(drop)
     }
 
-    fn await_all(
-        &self,
-        operation: &'static str,
-        keys: &[&[u8]],
-        want: Want,
-        timeout: Option<Duration>,
-    ) -> Result<Vec<Vec<u8>>> {
-        let (distinct, places) = self.distinct(keys)?;
-        let call = self.waiting(operation, keys::subject(&distinct), timeout);
-        let wanted: Vec<Key> = distinct.iter().map(|key| Key::Store(key)).collect();
+    /// What is at `keys`, of which none is repeated, as soon as all are there.
+    fn await_all(&self, call: &Call, keys: &[Vec<u8>], want: Want) -> Result<Vec<Option<Entry>>> {
         let mut found = Vec::new();
-        if !wanted.is_empty() {
-            self.shared
-                .kv
-                .await_all(&call, &wanted, want, &mut found)
-                .map_err(|error| keys::name_missing(&call, error, &distinct, &found, &self.shared.kv.endpoint()))?;
+        if keys.is_empty() {
+            return Ok(found);
         }
-        keys::in_order(&call, found, &places)
+        let wanted: Vec<Key> = keys.iter().map(|key| Key::Store(key)).collect();
+        let awaited = self.shared.kv.await_all(call, &wanted, want, &mut found);
+        awaited.map_err(|error| keys::name_missing(call, error, keys, &found, &self.shared.kv.endpoint()))?;
+        Ok(found)
     }
 
     /// Whether all of `keys` are there now. True for no keys at all.

@@ -131,7 +131,7 @@ pub(super) fn read(client: &Client, reply: &Reply) -> Verdict<Answer> {
         Ok(body) => body,
         Err(_) => return foreign(reply),
     };
-    let text = format!("{} ({})", body.message, body.cause);
+    let text = if body.error_code.is_some() { format!("{} ({})", body.message, body.cause) } else { String::new() };
     match body.error_code {
         Some(code) if RAFT_ERRORS.contains(&code) => Verdict::Retry(text),
         Some(UNAUTHORIZED) => Verdict::Fail(Refusal::Auth, text),

@@ -3,12 +3,14 @@
  * the same requests to the same etcd, turn by turn with the library's.
  *
  *   rdzv_bench [--api v2|v3] [--etcd BINARY] [--data FOLDER] [--disk NAME] [--rounds N]
- *              [--json FILE] [GROUP...]
+ *              [--json FILE] [--run COMMAND] [GROUP...]
  *
- * It starts its own etcds, with their data below FOLDER. The groups are single, many, keys, wake,
- * waiters, contention and weight; without any, all are run. FILE gets one line of JSON for each
- * result; NAME says in it what FOLDER is on.
+ * It starts its own etcds, with their data below FOLDER. The API is v3, or what RDZV_TEST_API says.
+ * The groups are single, many, keys, wake, waiters, contention and weight; without any, all are
+ * run. FILE gets one line of JSON for each result; NAME says in it what FOLDER is on. With --run it
+ * measures nothing: it starts an etcd and runs COMMAND by the shell, with RDZV_ENDPOINT set.
  */
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -28,7 +30,7 @@ constexpr Group kGroups[] = {
 };
 
 struct Options {
-    std::string api = "v2", binary, folder, disk = "unnamed", json;
+    std::string api = "v3", binary, folder, disk = "unnamed", json, run;
     size_t rounds = 1000;
     std::vector<std::string> groups;
 };
@@ -40,6 +42,8 @@ struct Options {
 
 Options parse(int argc, char** argv) {
     Options options;
+    const char* api = std::getenv("RDZV_TEST_API");
+    if (api != nullptr && std::strcmp(api, "v2") == 0) options.api = api;
     for (int i = 1; i < argc; ++i) {
         const std::string name = argv[i];
         if (name.rfind("--", 0) != 0) {
@@ -58,6 +62,8 @@ Options parse(int argc, char** argv) {
             options.disk = value;
         } else if (name == "--json") {
             options.json = value;
+        } else if (name == "--run") {
+            options.run = value;
         } else if (name == "--rounds") {
             options.rounds = std::stoul(value);
         } else {
@@ -85,6 +91,10 @@ int main(int argc, char** argv) {
     }
     const bool v2 = options.api == "v2";
     const Etcd etcd(options.binary, options.folder, v2);
+    if (!options.run.empty()) {
+        setenv("RDZV_ENDPOINT", etcd.endpoint().c_str(), 1);
+        return std::system(options.run.c_str()) == 0 ? 0 : 1;
+    }
     const Requests requests(v2, etcd.endpoint());
     Report report(options.json,
                   format("\"api\":\"%s\",\"etcd\":\"%s\",\"disk\":\"%s\"", options.api.c_str(),

@@ -4,6 +4,7 @@
  *   rdzv_scale [--api v2|v3] [--etcd BINARY] [--data FOLDER] [--json FILE] [--waiters N]
  *              [--ranks N,N,...]
  *
+ * The API is v3, or what RDZV_TEST_API says; etcd is one of its own, with its data below FOLDER.
  * Waiters are threads that block in rdzv_store_get() on one key; all must be released within 5 s of
  * its set, or the program fails. Ranks are threads with a client each, as in processes of their
  * own: every one sets its address, and reads those of all others by one rdzv_store_multi_get().
@@ -31,7 +32,7 @@ namespace {
 constexpr double kReleaseSeconds = 5;
 
 struct Options {
-    bool v2 = true;
+    bool v2 = false;
     std::string binary, folder, json, ranks = "64,256,1024";
     size_t waiters = 4096;
 };
@@ -218,6 +219,8 @@ void exchange_addresses(const Options& options, const Etcd& etcd, size_t count, 
 
 Options parse(int argc, char** argv) {
     Options options;
+    const char* api = std::getenv("RDZV_TEST_API");
+    if (api != nullptr && std::strcmp(api, "v2") == 0) options.v2 = true;
     for (int i = 1; i + 1 < argc; i += 2) {
         const std::string name = argv[i], value = argv[i + 1];
         if (name == "--api") {

@@ -9,7 +9,7 @@ use ureq::http::uri::Authority;
 use super::backoff::Backoff;
 use super::call::Call;
 use super::net::Stop;
-use super::transport::{Fault, Headers, Http, Reply, Request, Stream};
+use super::transport::{Address, Fault, Headers, Http, Reply, Request, Stream};
 use crate::error::{Cause, Error, Result};
 use crate::logging;
 
@@ -78,7 +78,7 @@ pub(super) struct Probe {
 
 #[derive(Debug)]
 struct Member {
-    authority: Authority,
+    address: Address,
     /// Named by the user, or learnt from etcd and since seen to be of the same cluster.
     trusted: AtomicBool,
 }
@@ -98,7 +98,7 @@ pub(super) struct Client {
 impl Client {
     /// A client of the members that the user named. They are never forgotten.
     pub(super) fn new(http: Http, named: Vec<Authority>, probe: Probe) -> Self {
-        let trusted = |authority| Member { authority, trusted: AtomicBool::new(true) };
+        let trusted = |authority| Member { address: Address::new(authority), trusted: AtomicBool::new(true) };
         Self {
             http,
             members: named.into_iter().map(trusted).collect(),
@@ -122,8 +122,8 @@ impl Client {
     /// they are seen to be of this cluster: what a cluster advertises may be some other host seen from here.
     pub(super) fn learn(&mut self, authorities: impl IntoIterator<Item = Authority>) {
         for authority in authorities {
-            if self.members.iter().all(|member| member.authority != authority) {
-                self.members.push(Member { authority, trusted: AtomicBool::new(false) });
+            if self.members.iter().all(|member| *member.address.authority() != authority) {
+                self.members.push(Member { address: Address::new(authority), trusted: AtomicBool::new(false) });
             }
         }
     }
@@ -139,7 +139,7 @@ impl Client {
     }
 
     fn name(&self, member: &Member) -> String {
-        format!("{}://{}", self.http.scheme(), member.authority)
+        format!("{}://{}", self.http.scheme(), member.address.authority())
     }
 
     /// Fails where an answer comes from another cluster than those before it: indices and revisions mean nothing then.
@@ -171,7 +171,7 @@ impl Client {
                 if !self.trust(call, member, headers, until) {
                     continue;
                 }
-                let outcome = self.http.send(call, &member.authority, request, headers, until);
+                let outcome = self.http.send(call, &member.address, request, headers, until);
                 let verdict = match outcome {
                     Ok(reply) => read(&reply),
                     Err(fault) => {
@@ -247,12 +247,12 @@ impl Client {
     fn follow<T>(
         &self,
         call: &Call,
-        send: impl Fn(&Http, &Authority) -> std::result::Result<T, Fault>,
+        send: impl Fn(&Http, &Address) -> std::result::Result<T, Fault>,
     ) -> Result<Option<T>> {
         call.check()?;
         let index = self.preferred.load(Ordering::Relaxed);
         let Some(member) = self.members.get(index) else { return Ok(None) };
-        match send(&self.http, &member.authority) {
+        match send(&self.http, &member.address) {
             Ok(answer) => Ok(Some(answer)),
             Err(fault) if fault.stop == Some(Stop::Cancelled) => Err(call.cancelled()),
             Err(fault) if fault.stop == Some(Stop::Deadline) => Ok(None),
@@ -278,7 +278,7 @@ impl Client {
         if member.trusted.load(Ordering::Relaxed) {
             return true;
         }
-        let reply = self.http.send(call, &member.authority, &(self.probe.request)(), headers, until);
+        let reply = self.http.send(call, &member.address, &(self.probe.request)(), headers, until);
         let cluster = reply.ok().and_then(|reply| (self.probe.cluster_of)(&reply));
         let same = cluster.is_some() && cluster.as_ref() == self.cluster.get();
         if same {

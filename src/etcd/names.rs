@@ -13,7 +13,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use super::net::{no_addresses, time_left};
+use super::net::time_left;
 
 /// How long an answer of the system's resolver is used again.
 const FRESH: Duration = Duration::from_secs(60);
@@ -30,31 +30,32 @@ pub(super) struct Names {
     cache: Cache,
 }
 
-impl Resolver for Names {
-    fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let host = uri.host().ok_or(ureq::Error::HostNotFound)?.trim_matches(['[', ']']);
-        let port = uri.port_u16().ok_or(ureq::Error::HostNotFound)?;
-        let mut result = no_addresses();
-        let mut room = 16;
-        let mut add = |address: IpAddr| {
-            if room > 0 {
-                room -= 1;
-                result.push(SocketAddr::new(address, port));
-            }
-        };
-        if let Ok(address) = host.parse::<IpAddr>() {
-            add(address);
-        } else if host.eq_ignore_ascii_case("localhost") {
-            add(Ipv4Addr::LOCALHOST.into());
-            add(Ipv6Addr::LOCALHOST.into());
-        } else {
-            self.look_up(host)?.into_iter().for_each(add);
-        }
-        Ok(result)
+/// ureq asks for the addresses of every request's host, and needs them only for a new connection: the connector looks
+/// them up itself.
+#[derive(Debug)]
+pub(super) struct OnConnect;
+
+impl Resolver for OnConnect {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        Ok(ResolvedSocketAddrs::from_fn(|_| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))))
     }
 }
 
 impl Names {
+    /// The addresses of the host that `uri` names.
+    pub(super) fn addresses(&self, uri: &Uri) -> Result<Vec<SocketAddr>, ureq::Error> {
+        let host = uri.host().ok_or(ureq::Error::HostNotFound)?.trim_matches(['[', ']']);
+        let port = uri.port_u16().ok_or(ureq::Error::HostNotFound)?;
+        let found = if let Ok(address) = host.parse::<IpAddr>() {
+            vec![address]
+        } else if host.eq_ignore_ascii_case("localhost") {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        } else {
+            self.look_up(host)?
+        };
+        Ok(found.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+    }
+
     fn look_up(&self, host: &str) -> Result<Vec<IpAddr>, ureq::Error> {
         let now = Instant::now();
         if let Some((at, addresses)) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(host)

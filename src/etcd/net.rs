@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process;
@@ -18,11 +19,11 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, connect, recv, send, shutdown, socket_with,
     sockopt,
 };
-use ureq::unversioned::resolver::ResolvedSocketAddrs;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport};
 
 use super::call::timespec;
 use super::cancel::Cancel;
+use super::names::Names;
 
 /// The size of each of a connection's two buffers. Larger bodies pass through in pieces.
 const BUFFER: usize = 16 * 1024;
@@ -131,6 +132,7 @@ fn wait(fd: impl AsFd, events: PollFlags, limit: Option<Instant>) -> Result<bool
 pub(super) struct TcpConnector {
     /// The longest that one address is tried.
     pub(super) connect_timeout: Duration,
+    pub(super) names: Names,
 }
 
 impl Connector<()> for TcpConnector {
@@ -139,8 +141,9 @@ impl Connector<()> for TcpConnector {
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Socket>, ureq::Error> {
         note(|trace| (trace.fresh, trace.connecting) = (true, true));
         let mut last = None;
-        let count = u32::try_from(details.addrs.len()).unwrap_or(u32::MAX).max(1);
-        for (tried, address) in (0..).zip(&details.addrs) {
+        let addresses = self.names.addresses(details.uri)?;
+        let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+        for (tried, address) in (0..).zip(&addresses) {
             let share = time_left()? / (count - tried).max(1);
             match self.open(address, share.min(self.connect_timeout)) {
                 Ok(socket) => return Ok(Some(socket)),
@@ -171,7 +174,8 @@ impl TcpConnector {
         }
         tune(&fd).map_err(io::Error::from)?;
         let pid = process::id();
-        Ok(Socket { fd, pid, buffers: LazyBuffers::new(BUFFER, BUFFER), gathered: Vec::new() })
+        let buffers = LazyBuffers::new(BUFFER, BUFFER);
+        Ok(Socket { fd, pid, buffers, gathered: Vec::new(), has_answered: false })
     }
 }
 
@@ -204,6 +208,8 @@ pub(super) struct Socket {
     pid: u32,
     buffers: LazyBuffers,
     gathered: Vec<u8>,
+    /// Something was read since the last look whether the connection is open.
+    has_answered: bool,
 }
 
 impl Socket {
@@ -246,6 +252,7 @@ impl Transport for Socket {
             match recv(&self.fd, self.buffers.input_append_buf(), RecvFlags::empty()) {
                 Ok((_, count)) => {
                     note(|trace| trace.received |= count > 0);
+                    self.has_answered = true;
                     self.buffers.input_appended(count);
                     return Ok(count > 0);
                 }
@@ -256,6 +263,10 @@ impl Transport for Socket {
     }
 
     fn is_open(&mut self) -> bool {
+        // ureq looks after each answer and again before the next request: the second look sees all that matters.
+        if mem::take(&mut self.has_answered) {
+            return true;
+        }
         // Anything to read between two requests is either the end or not an answer to anything.
         let mut byte = [0];
         matches!(recv(&self.fd, &mut byte, RecvFlags::PEEK), Err(Errno::AGAIN))
@@ -269,9 +280,4 @@ impl Drop for Socket {
             let _ = shutdown(&self.fd, Shutdown::Both);
         }
     }
-}
-
-/// An empty list of addresses, for a resolver to fill.
-pub(super) fn no_addresses() -> ResolvedSocketAddrs {
-    ResolvedSocketAddrs::from_fn(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
 }

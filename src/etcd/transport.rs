@@ -1,20 +1,20 @@
 //! HTTP to one etcd member at a time: one request, one answer, or the exact way in which it failed.
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ureq::config::AutoHeaderValue;
-use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use ureq::http::uri::{Authority, PathAndQuery, Scheme};
-use ureq::http::{Method, Response, Uri};
+use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
+use ureq::http::uri::{self, Authority, PathAndQuery, Scheme};
+use ureq::http::{self, Method, Response, Uri};
 use ureq::unversioned::transport::{Connector, RustlsConnector};
 use ureq::{Agent, Body, BodyReader};
 
 use super::call::Call;
 use super::cancel::Cancel;
-use super::names::Names;
+use super::names::{Names, OnConnect};
 use super::net::{self, Connected, Stop, TcpConnector, Trace};
 use super::tls::Tls;
 use crate::fork::PerProcess;
@@ -22,6 +22,12 @@ use crate::logging;
 
 /// The largest answer that is read: etcd's own values end at 10 MiB, directory listings may be larger.
 const LARGEST_BODY: u64 = 256 * 1024 * 1024;
+
+/// How much of an announced body is made room for before any of it has come.
+const ROOM: u64 = 1 << 20;
+
+/// Room behind an announced body, in which the reader finds its end without asking for more.
+const SPARE: usize = 64;
 
 /// Connections that are kept for the next request. Waiters beyond that open and close their own.
 const IDLE_CONNECTIONS: usize = 64;
@@ -94,6 +100,25 @@ pub(super) struct Fault {
     pub(super) text: String,
 }
 
+/// Where a member listens, in the forms that requests need.
+#[derive(Debug)]
+pub(super) struct Address {
+    authority: Authority,
+    /// What ureq would make of the authority anew for each request.
+    host: Option<HeaderValue>,
+}
+
+impl Address {
+    pub(super) fn new(authority: Authority) -> Self {
+        let host = HeaderValue::from_str(authority.as_str()).ok();
+        Self { authority, host }
+    }
+
+    pub(super) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+}
+
 /// Connections to the members of one cluster, shared by all threads of the process.
 #[derive(Debug)]
 pub(super) struct Http {
@@ -124,15 +149,17 @@ impl Http {
     pub(super) fn send(
         &self,
         call: &Call,
-        member: &Authority,
+        member: &Address,
         request: &Request,
         headers: &Headers,
         deadline: Instant,
     ) -> Result<Reply, Fault> {
         let (result, trace) = net::bounded(deadline, call.cancel(), || {
             let response = self.run(member, request, headers)?;
-            let (head, body) = response.into_parts();
-            let body = body.into_with_config().limit(LARGEST_BODY).read_to_vec()?;
+            let (head, answer) = response.into_parts();
+            let announced = answer.content_length().unwrap_or(0).min(ROOM);
+            let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or(0) + SPARE);
+            answer.into_with_config().limit(LARGEST_BODY).reader().read_to_end(&mut body)?;
             Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
         });
         result.map_err(|error| fault(&error, trace))
@@ -142,7 +169,7 @@ impl Http {
     pub(super) fn open(
         &self,
         call: &Call,
-        member: &Authority,
+        member: &Address,
         request: &Request,
         headers: &Headers,
         deadline: Instant,
@@ -153,22 +180,22 @@ impl Http {
         Ok(Stream { status: head.status.as_u16(), reader, cancel: Arc::clone(call.cancel()) })
     }
 
-    fn run(&self, member: &Authority, request: &Request, extra: &Headers) -> Result<Response<Body>, ureq::Error> {
+    fn run(&self, member: &Address, request: &Request, extra: &Headers) -> Result<Response<Body>, ureq::Error> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        logging::trace(format_args!("{} {}://{member}{}", request.method, self.scheme, request.target));
-        let target = PathAndQuery::try_from(request.target).map_err(ureq::http::Error::from)?;
-        let uri =
-            Uri::builder().scheme(self.scheme.clone()).authority(member.clone()).path_and_query(target).build()?;
-        let mut builder = ureq::http::Request::builder().method(request.method.clone()).uri(uri);
-        for (name, value) in extra {
-            builder = builder.header(*name, value.clone());
-        }
+        logging::trace(format_args!("{} {}://{}{}", request.method, self.scheme, member.authority, request.target));
+        let mut parts = uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(member.authority.clone());
+        parts.path_and_query = Some(PathAndQuery::try_from(request.target).map_err(http::Error::from)?);
+        let uri = Uri::from_parts(parts).map_err(http::Error::from)?;
         let agent = self.agent.get(|| agent(self.tls.as_ref(), self.connect_timeout));
         let response = match request.body {
             Some((media_type, bytes)) => {
-                agent.run(builder.header(CONTENT_TYPE, HeaderValue::from_static(media_type)).body(bytes)?)
+                let mut message = message(uri, member, request, extra, bytes);
+                message.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+                agent.run(message)
             }
-            None => agent.run(builder.body(())?),
+            None => agent.run(message(uri, member, request, extra, ())),
         }?;
         let length = response.body().content_length();
         if length.is_some_and(|length| length > LARGEST_BODY) {
@@ -176,6 +203,20 @@ impl Http {
         }
         Ok(response)
     }
+}
+
+fn message<T>(uri: Uri, member: &Address, request: &Request, extra: &Headers, body: T) -> http::Request<T> {
+    let mut message = http::Request::new(body);
+    *message.method_mut() = request.method.clone();
+    *message.uri_mut() = uri;
+    let headers = message.headers_mut();
+    if let Some(host) = &member.host {
+        headers.insert(HOST, host.clone());
+    }
+    for (name, value) in extra {
+        headers.insert(*name, value.clone());
+    }
+    message
 }
 
 /// An answer that goes on, line by line.
@@ -220,8 +261,9 @@ fn agent(tls: Option<&Tls>, connect_timeout: Duration) -> Agent {
     if let Some(tls) = tls {
         config = config.tls_config(tls.config());
     }
-    let connector = TcpConnector { connect_timeout }.chain(RustlsConnector::default()).chain(Connected);
-    Agent::with_parts(config.build(), connector, Names::default())
+    let tcp = TcpConnector { connect_timeout, names: Names::default() };
+    let connector = tcp.chain(RustlsConnector::default()).chain(Connected);
+    Agent::with_parts(config.build(), connector, OnConnect)
 }
 
 fn fault(error: &ureq::Error, trace: Trace) -> Fault {

@@ -1,5 +1,7 @@
 //! What etcd's v2 API answers, read strictly where it matters and with patience for what is new.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
@@ -24,9 +26,17 @@ pub(super) struct Answer {
     /// The index of the store, which after a write is that of the write; 0 where it was not told.
     pub(super) index: u64,
     pub(super) code: Option<u32>,
-    pub(super) action: String,
+    pub(super) action: Action,
     text: String,
     node: Option<Node>,
+}
+
+/// What was done to the node of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Create,
+    CompareAndSwap,
+    Other,
 }
 
 /// A key or a directory.
@@ -43,14 +53,14 @@ pub(super) struct Node {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Body {
+struct Body<'a> {
     error_code: Option<u32>,
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    cause: String,
-    #[serde(default)]
-    action: String,
+    #[serde(default, borrow)]
+    message: Cow<'a, str>,
+    #[serde(default, borrow)]
+    cause: Cow<'a, str>,
+    #[serde(default, borrow)]
+    action: Cow<'a, str>,
     node: Option<Node>,
 }
 
@@ -138,8 +148,13 @@ pub(super) fn read(client: &Client, reply: &Reply) -> Verdict<Answer> {
         None if !matches!(reply.status, 200 | 201) || body.action.is_empty() => foreign(reply),
         code => {
             let index = reply.header("x-etcd-index").and_then(|index| index.parse().ok()).unwrap_or(0);
+            let action = match &*body.action {
+                "create" => Action::Create,
+                "compareAndSwap" => Action::CompareAndSwap,
+                _ => Action::Other,
+            };
             let node = body.node;
-            Verdict::Answer(Answer { status: reply.status, index, code, action: body.action, text, node })
+            Verdict::Answer(Answer { status: reply.status, index, code, action, text, node })
         }
     }
 }

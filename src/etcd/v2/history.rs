@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::answer::Answer;
+use super::answer::{Action, Answer};
 use super::{Condition, V2};
 use crate::base64::decode_lenient;
 use crate::error::{Error, Result};
@@ -114,7 +114,7 @@ fn after(lost: &Lost, current: Option<&Entry>) -> Finding {
 fn is_like(lost: &Lost, answer: &Answer) -> bool {
     debug_assert!(matches!(lost.key, Key::State | Key::Store(_)));
     match lost.expect {
-        Condition::Absent => answer.action == "create",
-        Condition::Index(_) => answer.action == "compareAndSwap",
+        Condition::Absent => answer.action == Action::Create,
+        Condition::Index(_) => answer.action == Action::CompareAndSwap,
     }
 }

@@ -138,7 +138,7 @@ impl V2 {
     }
 
     fn look_with(&self, call: &Call, path: &str, query: &str) -> Result<(Option<Node>, u64)> {
-        let answer = self.ask(call, &Request::get(&format!("{path}{query}")), Repeat::Read)?;
+        let answer = self.ask(call, &Request::get(&[path, query].concat()), Repeat::Read)?;
         let index = answer.index;
         Ok((answer.into_node(call)?, index))
     }

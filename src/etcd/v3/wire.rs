@@ -1,6 +1,8 @@
 //! The JSON of etcd's v3 gateway: what is sent, and what comes back in any of its dialects.
 
 use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
 
 use serde::de::{self, DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -40,29 +42,32 @@ impl Serialize for Raw<'_> {
 }
 
 /// A 64-bit number, which the gateway writes as text and takes as either.
-fn number<'de, T: TryFrom<i128>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-    struct Number;
-    impl Visitor<'_> for Number {
-        type Value = i128;
+fn number<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: FromStr<Err: fmt::Display> + TryFrom<i64> + TryFrom<u64>,
+    D: Deserializer<'de>,
+{
+    struct Number<T>(PhantomData<T>);
+    impl<T: FromStr<Err: fmt::Display> + TryFrom<i64> + TryFrom<u64>> Visitor<'_> for Number<T> {
+        type Value = T;
 
         fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
             f.write_str("a 64-bit number")
         }
 
-        fn visit_i64<E>(self, number: i64) -> Result<i128, E> {
-            Ok(number.into())
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+            T::try_from(number).map_err(|_| E::custom("a number is out of range"))
         }
 
-        fn visit_u64<E>(self, number: u64) -> Result<i128, E> {
-            Ok(number.into())
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
+            T::try_from(number).map_err(|_| E::custom("a number is out of range"))
         }
 
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<i128, E> {
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
             text.parse().map_err(E::custom)
         }
     }
-    let number = deserializer.deserialize_any(Number)?;
-    T::try_from(number).map_err(|_| de::Error::custom("a number is out of range"))
+    deserializer.deserialize_any(Number(PhantomData))
 }
 
 // --- Out ---

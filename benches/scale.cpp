@@ -54,20 +54,25 @@ void raise_file_limit(size_t connections) {
     }
 }
 
-/* The memory in use, in KiB: this process's, or that of `pid`. */
-size_t resident_kib(const std::string& pid = "self") {
-    std::ifstream status("/proc/" + pid + "/status");
+/* The memory in use, in KiB. */
+size_t resident_kib() {
+    std::ifstream status("/proc/self/status");
     for (std::string line; std::getline(status, line);) {
         if (line.rfind("VmRSS:", 0) == 0) return number_after(line, "VmRSS:\t");
     }
     return 0;
 }
 
-/* The process that listens where `etcd` does, which is this one's only child. */
-std::string child_pid() {
-    std::string pid;
-    std::ifstream("/proc/self/task/" + std::to_string(getpid()) + "/children") >> pid;
-    return pid;
+/* What etcd says of itself. */
+double metric(const std::string& endpoint, const std::string& name) {
+    Wire wire(endpoint);
+    const std::string body(wire.ask("GET /metrics HTTP/1.1\r\nhost: " + endpoint + "\r\n\r\n"));
+    const size_t at = body.find("\n" + name + " ");
+    return at == std::string::npos ? 0 : std::strtod(&body[at + name.size() + 2], nullptr);
+}
+
+size_t etcd_kib(const std::string& endpoint) {
+    return static_cast<size_t>(metric(endpoint, "process_resident_memory_bytes") / 1024);
 }
 
 /* Many threads with small stacks. */
@@ -108,10 +113,32 @@ void sleep_ms(size_t ms) {
     std::this_thread::sleep_for(std::chrono::milliseconds(ms));
 }
 
+/* Waits until all wait, and etcd has nothing left to do. */
+void gather(const Options& options, const std::string& endpoint) {
+    const char* watchers =
+        options.v2 ? "etcd_debugging_store_watchers" : "etcd_debugging_mvcc_watcher_total";
+    const auto start = Clock::now();
+    while (metric(endpoint, watchers) < static_cast<double>(options.waiters)) {
+        if (micros(start, Clock::now()) > 120e6) {
+            std::fprintf(stderr, "rdzv_scale: only %.0f waiters wait after two minutes\n",
+                         metric(endpoint, watchers));
+            std::exit(1);
+        }
+        sleep_ms(50);
+    }
+    const char* used = "process_cpu_seconds_total";
+    for (double before = 0, now = metric(endpoint, used); now - before > 0.02;) {
+        sleep_ms(200);
+        before = now;
+        now = metric(endpoint, used);
+    }
+}
+
 void release_waiters(const Options& options, const Etcd& etcd, Report& report) {
     raise_file_limit(options.waiters);
     const Client client(etcd.endpoint(), options.v2, "scale");
-    const size_t before = resident_kib(), etcd_before = resident_kib(child_pid());
+    const std::string endpoint = etcd.endpoint();
+    const size_t before = resident_kib(), etcd_before = etcd_kib(endpoint);
     std::vector<Clock::time_point> released(options.waiters);
     Crowd crowd;
     double gathering = 0, requests_each = 0;
@@ -124,14 +151,12 @@ void release_waiters(const Options& options, const Etcd& etcd, Report& report) {
                 released[i] = Clock::now();
             });
         }
-        const uint64_t wanted = options.waiters * (options.v2 ? 2 : 3);
-        while (requests.value() < wanted) sleep_ms(5);
+        gather(options, endpoint);
         gathering = micros(start, Clock::now()) / 1e6;
-        sleep_ms(1000); /* the last of those requests is on its way */
         requests_each =
             static_cast<double>(requests.value()) / static_cast<double>(options.waiters);
     }
-    const size_t during = resident_kib(), etcd_during = resident_kib(child_pid());
+    const size_t during = resident_kib(), etcd_during = etcd_kib(endpoint);
     const auto start = Clock::now();
     client.set("scale/go", "1");
     crowd.join();
@@ -139,16 +164,16 @@ void release_waiters(const Options& options, const Etcd& etcd, Report& report) {
     for (const auto& end : released) samples.push_back(micros(start, end) / 1e6);
     const double last = percentile(samples, 1);
     const auto kib = static_cast<double>(during - before) / static_cast<double>(options.waiters);
-    const auto etcd_kib =
+    const auto kib_in_etcd =
         static_cast<double>(etcd_during - etcd_before) / static_cast<double>(options.waiters);
     report.note(format("\"operation\":\"release\",\"waiters\":%zu,\"gathering_s\":%.2f,"
                        "\"half_s\":%.3f,\"last_s\":%.3f,\"requests_each\":%.2f,\"kib_each\":%.1f,"
                        "\"etcd_kib_each\":%.1f",
                        options.waiters, gathering, percentile(samples, 0.5), last, requests_each,
-                       kib, etcd_kib),
+                       kib, kib_in_etcd),
                 format("%zu waiters: all waiting after %.1f s, with %.2f requests, %.0f KiB here "
                        "and %.0f KiB in etcd each; half released after %.0f ms, all after %.0f ms",
-                       options.waiters, gathering, requests_each, kib, etcd_kib,
+                       options.waiters, gathering, requests_each, kib, kib_in_etcd,
                        percentile(samples, 0.5) * 1e3, last * 1e3));
     if (last > kReleaseSeconds) {
         std::fprintf(stderr, "rdzv_scale: the last waiter was released after more than %.0f s\n",
@@ -209,7 +234,7 @@ void exchange_addresses(const Options& options, const Etcd& etcd, size_t count, 
                "\"counted_requests\":%zu,\"sent_bytes\":%zu,\"received_bytes\":%zu,\"kib\":%zu,"
                "\"etcd_kib\":%zu",
                count, direct.seconds, size_t{direct.requests}, size_t{requests}, size_t{sent},
-               size_t{received}, direct.kib, resident_kib(child_pid())),
+               size_t{received}, direct.kib, etcd_kib(etcd.endpoint())),
         format("%4zu ranks: %.2f s, %.1f requests each, %.1f KB sent and %.1f KB received each, "
                "%.0f KiB of memory each",
                count, direct.seconds, static_cast<double>(direct.requests) / ranks,

@@ -81,7 +81,7 @@ for api in v2 v3; do
         loop $api $operation $((rounds * 3))
         read -r _ user _ system < <(grep '^user_us ' "$build/loop.log")
         record operation processor api $api of $operation user_us "$user" system_us "$system"
-        if setup_has valgrind; then
+        if setup_has valgrind && [ -z "$quick" ]; then
             counter="valgrind --tool=callgrind --callgrind-out-file=/dev/null"
             for times in 200 1200; do
                 loop $api $operation $times

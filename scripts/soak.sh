@@ -2,21 +2,35 @@
 # The long runs that are no part of scripts/test.sh.
 #
 #   scripts/soak.sh histories [HISTORIES] [FAULT]   records and checks HISTORIES (default 100) of a cluster under each kind
-#                                                   of fault, or those whose name holds FAULT, on each API of etcd
+#                                                   of fault, or those whose name holds FAULT, on each API of etcd; then a
+#                                                   tenth as many of members that are stopped for 10 s
+#   scripts/soak.sh limits                          a million operations, 10,000 handles and 4,096 waiters on each API:
+#                                                   descriptors, threads and memory stay as they were
 #   scripts/soak.sh simulation [SEEDS]              simulates SEEDS (default 100000) runs of the handler under a virtual clock
 #   scripts/soak.sh mixed                           the handler beside PyTorch's own nodes, in the build of test.sh --all
+#   scripts/soak.sh fuzz [SECONDS]                  every fuzz target for SECONDS (default 600)
 #   scripts/soak.sh                                 all of them
 #
-# RDZV_ETCD_BINARY names the etcd, RDZV_TEST_API=v2|v3 one API. A history takes about 4 s. The first history that is not
+# RDZV_ETCD_BINARY names the etcd, RDZV_TEST_API=v2|v3 one API. A history takes about 3 s. The first history that is not
 # linearizable or cannot be decided ends it, and is left under target/tmp; a seed that fails prints its trace.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+record() {
+    RDZV_HOLD_MS=$1 RDZV_HISTORIES=$2 RDZV_FAULTS=$3 \
+        cargo test --locked --release --test failover -- --nocapture --exact histories_under_faults_are_linearizable
+}
+
 histories() {
-    export RDZV_HISTORIES=${1:-100}
-    if [ $# -gt 1 ]; then export RDZV_FAULTS=$2; fi
-    cargo test --locked --release --test failover -- --nocapture --exact histories_under_faults_are_linearizable
+    local count=${1:-100}
+    record 1200 "$count" "${2:-}"
+    record 10000 "$(((count + 9) / 10))" "stop"
+}
+
+limits() {
+    RDZV_OPERATIONS=1000000 RDZV_CYCLES=10000 RDZV_WAITERS=4096 \
+        cargo test --locked --release --test limits -- --nocapture --test-threads 1 resources::
 }
 
 simulation() { cargo run --locked --release --example handler_sim -- "${1:-100000}"; }
@@ -29,11 +43,13 @@ mixed() {
     fi
 }
 
+fuzz() { bash scripts/fuzz.sh "${1:-600}"; }
+
 case ${1:-} in
-histories | simulation | mixed) "$@" ;;
-"") histories && simulation && mixed ;;
+histories | limits | simulation | mixed | fuzz) "$@" ;;
+"") histories && limits && simulation && mixed && fuzz ;;
 *)
-    echo "usage: scripts/soak.sh [histories [HISTORIES] [FAULT] | simulation [SEEDS] | mixed]" >&2
+    echo "usage: scripts/soak.sh [histories [HISTORIES] [FAULT] | limits | simulation [SEEDS] | mixed | fuzz [SECONDS]]" >&2
     exit 2
     ;;
 esac

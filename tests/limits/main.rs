@@ -1,9 +1,10 @@
-//! Time and resources: every blocking call ends in time, whatever the server does; cancel, fork, free and signals.
+//! Time: every blocking call ends in time, whatever the server does; cancel, fork, free and signals. Resources too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
+mod resources;
+#[path = "../support/mod.rs"]
 mod support;
 
-use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use rdzv::store::Store;
 use rustix::process::Signal;
 use support::etcd::Cluster;
 use support::fault::{self, Fault, Rule};
-use support::{Api, Proxy, SLACK, connect, etcd, label, params, told, try_connect, unique};
+use support::{Api, Proxy, SLACK, connect, etcd, label, told, try_connect, unique};
 
 /// The best of three tries keeps the bound: the machine may be busy, the library may not.
 fn within(bound: Duration, what: &str, mut run: impl FnMut() -> Duration) {
@@ -164,75 +165,18 @@ fn handles_are_let_go_at_once_though_etcd_is_dead_or_hangs() {
     }
 }
 
-fn count(directory: &str) -> usize {
-    fs::read_dir(directory).unwrap().count()
-}
-
-fn resources() -> (usize, usize) {
-    (count("/proc/self/fd"), count("/proc/self/task"))
-}
-
-/// Runs alone: it counts what the process has open.
-#[test]
-#[ignore = "run by itself_alone, in a process of its own"]
-fn cycles_leave_nothing_behind() {
-    let cycles = std::env::var("RDZV_CYCLES").ok().and_then(|cycles| cycles.parse().ok()).unwrap_or(300);
-    for api in Api::all() {
-        let server = etcd::start(&[]);
-        let cycle = |count: usize| {
-            for _ in 0..count {
-                let (backend, store) = connect(server.endpoint(), api, "run", "");
-                let clone = store.with_prefix(b"p");
-                clone.add(b"counter", 1).unwrap();
-                assert_eq!(label(&store.wait(&[b"never"], Some(Duration::from_millis(1)))), "TIMEOUT");
-                drop((backend, store, clone));
-            }
-        };
-        cycle(20);
-        let (before, memory) = (resources(), resident());
-        cycle(cycles);
-        thread::sleep(Duration::from_millis(50));
-        assert_eq!(resources(), before, "{api:?}: descriptors and threads");
-        let grown = resident().saturating_sub(memory);
-        assert!(grown < 8 << 20, "{api:?}: {} KiB more after {cycles} cycles", grown >> 10);
-        // Calls, too, and waiters that come and go.
-        let (_backend, store) = connect(server.endpoint(), api, "run", "");
-        store.set(b"k", b"v").unwrap();
-        let before = resources();
-        for _ in 0..cycles * 4 {
-            store.get(b"k").unwrap();
-        }
-        assert_eq!(resources(), before, "{api:?}: after calls");
-    }
-}
-
-fn resident() -> usize {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
-}
-
 /// This program again with one test, which needs a process of its own.
-fn alone(test: &str) {
+pub(crate) fn alone(test: &str) {
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     let output = command.args([test, "--exact", "--ignored", "--nocapture"]).output().unwrap();
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
-}
-
-#[test]
-fn itself_alone() {
-    alone("cycles_leave_nothing_behind");
+    print!("{text}");
 }
 
 #[test]
 fn forks_alone() {
     alone("children_and_parent_go_on");
-}
-
-#[test]
-fn many_waiters_alone() {
-    alone("many_waiters_are_all_woken");
 }
 
 /// Forks while threads are in the middle of calls. Each child uses the handles that it was born with.
@@ -348,79 +292,5 @@ fn interrupted_calls_go_on() {
             assert_eq!(counted.map_err(|error| told(&error)).unwrap(), b"50");
             assert!(took >= timeout && took < timeout + Duration::from_millis(200), "{took:?}");
         });
-    }
-}
-
-/// As many as a large run has, each with a connection of its own: woken, or told that there are no descriptors.
-#[test]
-#[ignore = "run by many_waiters_alone, in a process of its own"]
-fn many_waiters_are_all_woken() {
-    let waiters = std::env::var("RDZV_WAITERS").ok().and_then(|count| count.parse().ok()).unwrap_or(400);
-    for api in Api::all() {
-        let server = etcd::start(&[]);
-        let run = unique("run");
-        let (_backend, store) = connect(server.endpoint(), api, &run, "");
-        store.set_timeout(Duration::from_secs(60));
-        let before = resources();
-        thread::scope(|scope| {
-            for _ in 0..waiters {
-                let builder = thread::Builder::new().stack_size(256 * 1024);
-                builder.spawn_scoped(scope, || assert_eq!(store.get(b"go").unwrap(), b"1")).unwrap();
-            }
-            thread::sleep(Duration::from_millis(500));
-            store.set(b"go", b"1").unwrap();
-        });
-        // A thread is counted until a little after it was joined.
-        let start = Instant::now();
-        while resources().1 > before.1 && start.elapsed() < Duration::from_secs(5) {
-            thread::sleep(Duration::from_millis(5));
-        }
-        let after = resources();
-        assert_eq!(after.1, before.1, "threads");
-        assert!(after.0 <= before.0 + 64, "{before:?} {after:?}: no more than the idle connections that are kept");
-    }
-}
-
-#[test]
-fn no_descriptors_left_is_an_error_and_not_the_end() {
-    alone("without_descriptors");
-}
-
-#[test]
-#[ignore = "run in a process of its own"]
-#[allow(unsafe_code, reason = "std has no limits")]
-fn without_descriptors() {
-    for api in Api::all() {
-        let server = etcd::start(&[]);
-        let (_backend, store) = connect(server.endpoint(), api, &unique("run"), "read_timeout=1,reconnect_timeout=0");
-        let (mut old, none) = (libc::rlimit { rlim_cur: 0, rlim_max: 0 }, 3);
-        // SAFETY: `old` is ours.
-        unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut old) };
-        let low = libc::rlimit { rlim_cur: none, rlim_max: old.rlim_max };
-        // SAFETY: `low` is whole.
-        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const low) };
-        let fresh = try_connect(server.endpoint(), api, "run", "read_timeout=1");
-        let parallel: Vec<_> = thread::scope(|scope| {
-            let all: Vec<_> = (0..4).map(|_| scope.spawn(|| store.clone().set(b"k", b"v"))).collect();
-            all.into_iter().map(|one| one.join().unwrap()).collect()
-        });
-        let born_poor = store.clone();
-        assert_eq!(label(&born_poor.set(b"k", b"v")), "CONNECTION");
-        // SAFETY: as above.
-        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const old) };
-        let error = fresh.err().unwrap();
-        assert_eq!(label::<()>(&Err(error)), "CONNECTION");
-        for outcome in parallel {
-            assert!(matches!(label(&outcome), "ok" | "CONNECTION"), "{outcome:?}");
-        }
-        store.set(b"k", b"v").unwrap();
-        born_poor.set(b"k", b"v").unwrap();
-        thread::scope(|scope| {
-            let waiter = scope.spawn(|| born_poor.wait(&[b"never"], Some(Duration::from_secs(30))));
-            thread::sleep(Duration::from_millis(100));
-            born_poor.cancel();
-            assert_eq!(label(&waiter.join().unwrap()), "CANCELLED");
-        });
-        _ = params(server.endpoint(), api, "run", "");
     }
 }

@@ -112,6 +112,31 @@ fn an_older_write_of_the_same_value_is_not_taken_for_this_one() {
     }
 }
 
+/// The same step from the same value, which this handle remembers, was taken by another before this call began.
+#[test]
+fn a_step_that_another_took_before_is_not_taken_for_this_one() {
+    for api in Api::all() {
+        for has_looked in [true, false] {
+            let server = etcd::start(&[]);
+            let proxy = Proxy::start(server.endpoint());
+            let run = unique("run");
+            let (_backend, store) = connect(&proxy.endpoint(), api, &run, CONFIG);
+            let (_other, direct) = connect(server.endpoint(), api, &run, "");
+            direct.set(b"key", b"a").unwrap();
+            assert_eq!(store.compare_set(b"key", b"no", b"never").unwrap(), b"a");
+            assert_eq!(direct.compare_set(b"key", b"a", b"b").unwrap(), b"b");
+            direct.set(b"key", b"c").unwrap();
+            if has_looked {
+                assert!(!store.check(&[b"another"]).unwrap());
+            }
+            proxy.arm(Rule::once(fault::write, Fault::ResetBefore));
+            let now = store.compare_set(b"key", b"a", b"b");
+            let right = now.as_ref().is_ok_and(|now| now == b"c");
+            assert!(right || !has_looked && label(&now) == "UNKNOWN", "{api:?}, {has_looked}: {now:?}");
+        }
+    }
+}
+
 /// v2 compares, and then looks what is there instead: it may be the expected value again, and again.
 #[test]
 fn what_is_expected_and_there_is_replaced_however_often_it_was_written() {

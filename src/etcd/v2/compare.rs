@@ -49,6 +49,10 @@ impl Seen {
             seen.remove(key);
             return;
         }
+        if seen.get(key).is_some_and(|known| known.revision > revision) {
+            // A look that others have overtaken.
+            return;
+        }
         if seen.len() >= REMEMBERED && !seen.contains_key(key) {
             seen.clear();
         }

@@ -29,10 +29,13 @@ pub(super) struct Lost<'a> {
 }
 
 impl Lost<'_> {
-    /// Whether a write like this one that was found may be taken for this one. A creation may be of any age where no
-    /// answer has told an index before.
-    fn is_of_now(&self) -> bool {
-        matches!(self.expect, Condition::Index(_)) || self.since != 0
+    /// Whether a write like this one, found among the events, may be told as this one. Another may have done it before
+    /// this call began, where this handle has seen nothing since.
+    fn may_be_told(&self, current: Option<&Entry>) -> bool {
+        let is_known = matches!(self.expect, Condition::Index(_)) || self.since != 0;
+        // A compare-and-set of the store tells the value, which is right as long as it is there; a state has its token.
+        let is_right = self.key == Key::State || current.is_some_and(|current| current.value == self.value);
+        self.identity == Identity::ByValue && is_known && is_right
     }
 }
 
@@ -57,7 +60,7 @@ impl V2 {
         };
         match finding {
             Finding::NotDone => Ok(Swap::Lost(current)),
-            Finding::Done(index) if lost.identity == Identity::ByValue && lost.is_of_now() => Ok(Swap::Done(index)),
+            Finding::Done(index) if lost.may_be_told(current.as_ref()) => Ok(Swap::Done(index)),
             Finding::Done(_) => Err(unknown("the same value was written since, by this call or by another")),
             Finding::Unknown => Err(unknown("etcd no longer remembers what happened to the key")),
         }
@@ -87,7 +90,9 @@ impl V2 {
             }
             let like_ours = is_like(lost, &answer);
             let Some(node) = answer.into_event() else { return Ok(Finding::Unknown) };
+            // What an answer had shown before this write was sent is not this write.
             if like_ours
+                && node.modified_index > lost.since
                 && node.value.as_deref().and_then(|text| decode_lenient(text.as_bytes())).as_deref() == Some(lost.value)
             {
                 return Ok(Finding::Done(node.modified_index));
@@ -104,7 +109,7 @@ impl V2 {
 
 /// What the value that is there now tells of a write whose events are forgotten.
 fn after(lost: &Lost, current: Option<&Entry>) -> Finding {
-    let before = if let Condition::Index(revision) = lost.expect { revision } else { lost.since };
+    let before = if let Condition::Index(revision) = lost.expect { revision.max(lost.since) } else { lost.since };
     match current {
         Some(current) if current.value == lost.value && current.revision > before => Finding::Done(current.revision),
         _ => Finding::Unknown,

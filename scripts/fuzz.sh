@@ -29,7 +29,7 @@ fuzz() {
     local target=$1 log=build/fuzz-found/$1.log
     mkdir -p "build/fuzz-found/$target" "build/fuzz-failed/$target"
     if ! "build/fuzz/$host/release/$target" "build/fuzz-found/$target" "fuzz/corpus/$target" \
-        -artifact_prefix="build/fuzz-failed/$target/" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+        -artifact_prefix="build/fuzz-failed/$target/" -max_total_time="$seconds" -timeout=120 -rss_limit_mb=2048 \
         -print_final_stats=1 >"$log" 2>&1; then
         tail -n 40 "$log"
         echo "fuzz.sh: $target FAILED; the whole log is $log" >&2

@@ -225,7 +225,7 @@ unsafe fn call(choice: u8, input: &mut Input, all: &mut Handles) {
 fuzz_target!(|bytes: &[u8]| {
     static QUIET: Once = Once::new();
     // SAFETY: there is no callback.
-    QUIET.call_once(|| unsafe { rdzv_set_log_callback(0, None, null_mut()) });
+    QUIET.call_once(|| unsafe { _ = rdzv_set_log_callback(0, None, null_mut()) });
     let mut input = Input(bytes);
     let mut all = NONE;
     let mut calls = 0;

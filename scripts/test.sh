@@ -80,6 +80,10 @@ rust_matrix() {
     for entry in "${entries[@]}"; do
         echo "-- etcd ${entry%%:*}"
         RDZV_ETCD_BINARY=${entry#*:} cargo test --locked "${tests[@]}"
+        # Of the faults a short form: all of them are part of the cargo test before.
+        RDZV_ETCD_BINARY=${entry#*:} cargo test --locked --test faults more::
+        RDZV_ETCD_BINARY=${entry#*:} RDZV_FAULTS=leader RDZV_HOLD_MS=1200 \
+            cargo test --locked --test failover histories -- --nocapture
     done
 }
 
@@ -89,6 +93,16 @@ configure() {
     if [ -e "$cache" ] && ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$cache"; then rm -rf build/cmake; fi
     cmake -S . -B build/cmake -DCMAKE_BUILD_TYPE=RelWithDebInfo -DRDZV_BUILD_TESTS=ON -DRDZV_BUILD_EXAMPLES=ON \
         -DRDZV_ETCD_MATRIX="$matrix" -DRDZV_TORCH="$([ -n "$all" ] && echo ON || echo OFF)"
+}
+
+# The C and C++ tests once more, built with AddressSanitizer, which looks for leaks too.
+sanitized() {
+    local cache=build/asan/CMakeCache.txt
+    if [ -e "$cache" ] && ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$cache"; then rm -rf build/asan; fi
+    cmake -S . -B build/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DRDZV_SANITIZE=ON -DRDZV_BUILD_TESTS=ON \
+        -DRDZV_BUILD_EXAMPLES=OFF -DRDZV_CARGO_DIR="$root/build/cmake/cargo"
+    cmake --build build/asan --parallel 2
+    ctest --test-dir build/asan -j2 --output-on-failure --no-tests=error -E '^int_(install|deb|torch|handler_scale)$'
 }
 
 if [ -n "$all" ]; then
@@ -104,3 +118,7 @@ run rustdoc env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --docume
 run "cmake configure" configure
 run "cmake build" cmake --build build/cmake --parallel 2
 run ctest ctest --test-dir build/cmake -j2 --output-on-failure --no-tests=error
+if [ -n "$all" ]; then
+    run AddressSanitizer sanitized
+    run fuzzing bash scripts/fuzz.sh 20
+fi

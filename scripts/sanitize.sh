@@ -12,7 +12,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 need() {
-    if ! cargo +nightly "$1" --version >/dev/null 2>&1 || [ ! -d "$(rustc +nightly --print sysroot)/lib/rustlib/src" ]; then
+    if ! cargo +nightly ${1:+"$1"} --version >/dev/null 2>&1 || [ ! -d "$(rustc +nightly --print sysroot)/lib/rustlib/src" ]; then
         echo "sanitize.sh: the nightly toolchain is missing, or its components rust-src and miri" >&2
         exit 77
     fi
@@ -21,7 +21,7 @@ need() {
 # Without an instrumented standard library contended locks are misjudged. What forks is left out: ThreadSanitizer does
 # not follow it.
 threads() {
-    need build
+    need
     local host
     host=$(rustc +nightly -vV | sed -n 's/^host: //p')
     sanitized() {

@@ -233,7 +233,7 @@ impl Kv for V3 {
                 && let Some(event) = watch.latest(call)?
             {
                 // A deletion may be an expiry that is being made good already.
-                let found = if event.is_put() { Some(entry(event.kv)) } else { self.get(call, key)? };
+                let found = if event.is_put_after(since) { Some(entry(event.kv)) } else { self.get(call, key)? };
                 if revision(&found) != since {
                     return Ok(found);
                 }

@@ -326,8 +326,10 @@ pub(super) struct Event {
 }
 
 impl Event {
-    pub(super) fn is_put(&self) -> bool {
-        matches!(&*self.kind, "" | "PUT")
+    /// Whether it tells what came after the revision `since`, at which the key was there. A member that lags behind may
+    /// tell what is older; and where the key was not there, that is not known of any event.
+    pub(super) fn is_put_after(&self, since: u64) -> bool {
+        matches!(&*self.kind, "" | "PUT") && since != 0 && self.kv.mod_revision > since
     }
 }
 
@@ -404,6 +406,20 @@ mod tests {
         }
         for body in ["", "404 page not found", "{}", "[]", r#"{"error":"x"}"#] {
             assert_eq!(grpc_error(body.as_bytes()), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_event_tells_the_state_only_where_it_is_newer() {
+        for (event, since, tells) in [
+            (r#"{"kv":{"key":"YQ==","mod_revision":"8"}}"#, 7, true),
+            (r#"{"type":"PUT","kv":{"key":"YQ==","mod_revision":"8"}}"#, 8, false),
+            (r#"{"kv":{"key":"YQ==","mod_revision":"8"}}"#, 10, false),
+            (r#"{"kv":{"key":"YQ==","mod_revision":"8"}}"#, 0, false),
+            (r#"{"type":"DELETE","kv":{"key":"YQ==","mod_revision":"8"}}"#, 7, false),
+        ] {
+            let read: Event = serde_json::from_str(event).unwrap();
+            assert_eq!(read.is_put_after(since), tells, "{event} {since}");
         }
     }
 

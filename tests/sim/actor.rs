@@ -40,6 +40,8 @@ pub struct Actor {
     /// When it is to join again although it works.
     pub rejoin: Option<Time>,
     pub skew: i64,
+    /// There is no process yet, but there will be: it has not begun, or its supervisor starts it again.
+    pub is_coming: bool,
     is_python: bool,
     born: Time,
 }
@@ -60,6 +62,7 @@ impl Actor {
             stalled_until: 0,
             rejoin: None,
             skew: plan.skew,
+            is_coming: true,
             is_python: plan.is_python,
             born: 0,
         }
@@ -69,6 +72,7 @@ impl Actor {
     pub fn start(&mut self, settings: &Settings, same_id: bool, now: Time) {
         self.process += 1;
         self.turn += 1;
+        self.is_coming = false;
         if !same_id {
             self.node.pid += 1;
         }

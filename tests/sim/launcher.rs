@@ -84,23 +84,25 @@ impl World<'_> {
                 actor.phase = Phase::Off;
                 actor.process += 1;
                 actor.node.pid += 1;
+                actor.is_coming = true;
                 self.at(now + pause, Event::Start(number));
             }
         }
         Ok(())
     }
 
-    /// How many nodes are up, or on their way.
+    /// How many nodes are up.
     fn living(&self) -> usize {
         self.actors.iter().filter(|actor| actor.is_up()).count()
     }
 
     /// Whether there are more nodes than a round takes, and some of them know no better than to wait for the next
     /// round: those of old dialects; and PyTorch's that were in the wait list when the round filled up. Launchers
-    /// then join again and again, and each time another node is left over.
+    /// then join again and again, and each time another node is left over, until it gives up and is started again.
     fn is_restless(&self) -> bool {
         let has_python = self.plan.nodes.iter().any(|node| node.is_python);
-        self.living() > self.plan.settings.max_nodes && (has_python || !self.plan.dialect.redundancy_list)
+        let coming = self.actors.iter().filter(|actor| actor.is_coming && actor.phase == Phase::Off).count();
+        self.living() + coming > self.plan.settings.max_nodes && (has_python || !self.plan.dialect.redundancy_list)
     }
 
     fn may_time_out(&self, number: usize) -> Result<(), String> {

@@ -267,6 +267,7 @@ impl<'a> World<'a> {
                 if !same_id {
                     actor.node.pid += 1;
                 }
+                actor.is_coming = back.is_some();
                 if let Some(back) = back {
                     self.at((now + back).min(self.plan.quiet), Event::Start(number));
                 }

@@ -13,6 +13,7 @@
 // A failure is answered with "error" and what it says.
 #include <torch/types.h>
 
+#include <cstdlib>
 #include <iostream>
 #include <optional>
 #include <rdzv/c10d_store.hpp>
@@ -26,7 +27,7 @@ using Clock = std::chrono::steady_clock;
 // What PyTorch's nodes are given too; see node.py.
 constexpr const char* kOptions =
     "last_call_timeout=3,join_timeout=60,close_timeout=10,keep_alive_interval=1,"
-    "keep_alive_max_attempt=3,state_dialect=1.13,store_timeout=60,local_addr=localhost";
+    "keep_alive_max_attempt=3,store_timeout=60,local_addr=localhost";
 
 void say(const std::string& line) {
     std::cout << line << std::endl;
@@ -67,6 +68,11 @@ class Node {
             throw;
         }
         const std::chrono::duration<double, std::milli> took = Clock::now() - start;
+        if (place_->rank == 0) {
+            // PyTorch's nodes wait for these, since 2.4 in next_rendezvous itself.
+            place_->store.set("MASTER_ADDR", address_);
+            place_->store.set("MASTER_PORT", "29500");
+        }
         return "joined " + std::to_string(place_->rank) + " " + std::to_string(place_->world_size) +
                " " + std::to_string(place_->round) + " " + std::to_string(took.count());
     }
@@ -117,6 +123,8 @@ int main(int argc, char** argv) {
     }
     rdzv::Params params("etcd", argv[2], argv[3], std::stoi(argv[4]), std::stoi(argv[5]));
     params.set("api", argv[1]).set_config(kOptions);
+    const char* dialect = std::getenv("RDZV_TEST_DIALECT");
+    params.set("state_dialect", dialect == nullptr ? "1.13" : dialect);
     Node node(params, argv[6]);
     say("ready");
     std::string line;

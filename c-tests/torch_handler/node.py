@@ -31,9 +31,13 @@ class Node:
     def join(self):
         start = time.monotonic()
         try:
-            self.store, self.rank, self.size = self.handler.next_rendezvous()
+            place = self.handler.next_rendezvous()
         except RendezvousClosedError:
             return "closed"
+        # A tuple in PyTorch 1.13, an object since.
+        self.store, self.rank, self.size = (
+            place if isinstance(place, tuple) else (place.store, place.rank, place.world_size)
+        )
         took = (time.monotonic() - start) * 1000
         return f"joined {self.rank} {self.size} {self.handler._state_holder.state.round} {took}"
 

@@ -1,11 +1,15 @@
-// How joining grows with the number of nodes: N threads of this process, each a node of one run, join at once.
+// How joining grows with the number of nodes: N threads of this process, each a node of one run,
+// join at once.
 //
-//   handler_scale [N…]     16, 64 and 256 if not given. The etcd is the one of RDZV_ENDPOINT, else one of its own;
+//   handler_scale [N…]     16, 64 and 256 if not given. The etcd is the one of RDZV_ENDPOINT, else
+//   one of its own;
 //                          RDZV_TEST_API says which API: auto (default), v2 or v3
-//   handler_scale serve    nothing but such an etcd, with the v2 API, until the input ends; prints its endpoint
+//   handler_scale serve    nothing but such an etcd, with the v2 API, until the input ends; prints
+//   its endpoint
 //
-// For each N one line: the time from the last node's first request to the last one's return, which leaves out the random
-// start of up to 0.3 s; the requests and the lost compare-and-sets of each node, on average; the largest time of a node.
+// For each N one line: the time from the last node's first request to the last one's return, which
+// leaves out the random start of up to 0.3 s; the requests and the lost compare-and-sets of each
+// node, on average; the largest time of a node.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -41,13 +45,15 @@ std::string variable(const char *name, const char *otherwise) {
 
 rdzv::Params params_of(const std::string &endpoint, const std::string &run_id, int nodes) {
     rdzv::Params params("etcd", endpoint, run_id, nodes, nodes);
-    params.set("api", variable("RDZV_TEST_API", "auto")).set_config("local_addr=localhost,join_timeout=300");
+    params.set("api", variable("RDZV_TEST_API", "auto"))
+        .set_config("local_addr=localhost,join_timeout=300");
     return params;
 }
 
 // The writes that etcd has made, as its own counter of them.
 std::uint64_t revision(const std::string &endpoint, int nodes, const char *when) {
-    auto [backend, store] = rdzv::create_backend(params_of(endpoint, std::string("mark") + when + std::to_string(nodes), 1));
+    auto [backend, store] = rdzv::create_backend(
+        params_of(endpoint, std::string("mark") + when + std::to_string(nodes), 1));
     return backend.set_state("mark")->token;
 }
 
@@ -102,9 +108,11 @@ void measure(const std::string &endpoint, int count) {
         longest = std::max(longest, node.returned - node.first);
     }
     using Milliseconds = std::chrono::duration<double, std::milli>;
-    std::printf("%4d nodes: %8.1f ms from the last join to the last return, %6.1f requests and %5.1f lost writes a node, %8.1f ms at most\n",
-                count, Milliseconds(last_return - last_first).count(), static_cast<double>(sent) / count,
-                static_cast<double>(tried - made) / count, Milliseconds(longest).count());
+    std::printf(
+        "%4d nodes: %8.1f ms from the last join to the last return, %6.1f requests and %5.1f lost "
+        "writes a node, %8.1f ms at most\n",
+        count, Milliseconds(last_return - last_first).count(), static_cast<double>(sent) / count,
+        static_cast<double>(tried - made) / count, Milliseconds(longest).count());
 }
 
 void serve() {

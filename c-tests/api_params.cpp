@@ -1,4 +1,5 @@
-// Parameters, the configuration string and the endpoint grammar, as the C ABI shows them, in PyTorch's words. No etcd.
+// Parameters, the configuration string and the endpoint grammar, as the C ABI shows them, in
+// PyTorch's words. No etcd.
 #include "link.hpp"
 
 namespace {
@@ -11,7 +12,8 @@ std::string port_sentence(const std::string &endpoint) {
 }
 
 std::string host_sentence(const std::string &endpoint) {
-    return kHost + endpoint + "' must be a dot-separated list of labels, an IPv4 address, or an IPv6 address.";
+    return kHost + endpoint +
+           "' must be a dot-separated list of labels, an IPv4 address, or an IPv6 address.";
 }
 
 std::string option_sentence(const std::string &name, const std::string &rest) {
@@ -24,7 +26,8 @@ rdzv_params *make(const char *endpoint = "127.0.0.1:1", const char *run_id = "ru
     return params;
 }
 
-// What creating a backend says of the parameters, where that is decided without a connection. Frees them.
+// What creating a backend says of the parameters, where that is decided without a connection. Frees
+// them.
 std::string refusal(rdzv_params *params) {
     rdzv_backend *backend = nullptr;
     rdzv_store *store = nullptr;
@@ -36,7 +39,8 @@ std::string refusal(rdzv_params *params) {
 }
 
 void numbers_and_names() {
-    const std::string max = "The maximum number of rendezvous nodes (", min = "The minimum number of rendezvous nodes (";
+    const std::string max = "The maximum number of rendezvous nodes (",
+                      min = "The minimum number of rendezvous nodes (";
     const struct {
         const char *backend;
         int64_t min_nodes, max_nodes;
@@ -50,13 +54,15 @@ void numbers_and_names() {
         {"b", 0, 1, min + "0) must be greater than zero."},
         {"b", -1, 1, min + "-1) must be greater than zero."},
         {"b", INT64_MIN, INT64_MIN, min + "-9223372036854775808) must be greater than zero."},
-        {"b", 2, 1, max + "1) must be greater than or equal to the minimum number of rendezvous nodes (2)."},
-        {"b", 1, 0, max + "0) must be greater than or equal to the minimum number of rendezvous nodes (1)."},
+        {"b", 2, 1,
+         max + "1) must be greater than or equal to the minimum number of rendezvous nodes (2)."},
+        {"b", 1, 0,
+         max + "0) must be greater than or equal to the minimum number of rendezvous nodes (1)."},
     };
     for (const auto &row : rows) {
         rdzv_params *params = nullptr;
-        const rdzv_status status =
-            rdzv_create_params(row.backend, "endpoint", "run", row.min_nodes, row.max_nodes, &params);
+        const rdzv_status status = rdzv_create_params(row.backend, "endpoint", "run", row.min_nodes,
+                                                      row.max_nodes, &params);
         if (row.sentence.empty()) {
             CHECK_STATUS(status, RDZV_STATUS_OK);
         } else {
@@ -68,12 +74,31 @@ void numbers_and_names() {
     }
 }
 
-// An endpoint is looked at before the options: where it is good, the option that is not is what is told.
+// An endpoint is looked at before the options: where it is good, the option that is not is what is
+// told.
 void endpoints() {
-    const char *good[] = {"",        " ",         "\t\n",           "localhost",    "dummy.com",     "dummy-1.com:123",
-                          "h:0",     "h:65535",   "h:00080",        " h:1 ",        "etcd_0",        "127.0.0.1",
-                          "[::1]",   "[::1]:80",  "::1",            "::1:80",       "[h]:80",        "h1:1,h2:2",
-                          "h1, h2",  "b\xc3\xbc" "cher.example:1", "[::1]:1,h,127.0.0.1:3"};
+    const char *good[] = {"",
+                          " ",
+                          "\t\n",
+                          "localhost",
+                          "dummy.com",
+                          "dummy-1.com:123",
+                          "h:0",
+                          "h:65535",
+                          "h:00080",
+                          " h:1 ",
+                          "etcd_0",
+                          "127.0.0.1",
+                          "[::1]",
+                          "[::1]:80",
+                          "::1",
+                          "::1:80",
+                          "[h]:80",
+                          "h1:1,h2:2",
+                          "h1, h2",
+                          "b\xc3\xbc"
+                          "cher.example:1",
+                          "[::1]:1,h,127.0.0.1:3"};
     for (const char *endpoint : good) {
         rdzv_params *params = make(endpoint);
         CHECK_OK(rdzv_params_set(params, "read_timeout", "0"));
@@ -83,12 +108,12 @@ void endpoints() {
     CHECK_OK(rdzv_params_set(params, "read_timeout", "0"));
     CHECK_STR(refusal(params).c_str(), "The read timeout must be a positive integer.");
 
-    for (const char *endpoint : {"h:", "h:-1", "h:+1", "h:abc", "h:65536", "h:70000", "h:000080", "host:2379/", "h: 1",
-                                 "[::1]:", ":", "h:1_0"}) {
+    for (const char *endpoint : {"h:", "h:-1", "h:+1", "h:abc", "h:65536", "h:70000", "h:000080",
+                                 "host:2379/", "h: 1", "[::1]:", ":", "h:1_0"}) {
         CHECK_STR(refusal(make(endpoint)).c_str(), port_sentence(endpoint).c_str());
     }
-    for (const char *endpoint : {"~", ":123", "h x:1", "http://h:2379", "[", "[]", "[::1", "[fe80::1%eth0]", "a:b:80",
-                                 "h/x", "h?x:1", "h1,", "h1,,h2"}) {
+    for (const char *endpoint : {"~", ":123", "h x:1", "http://h:2379", "[", "[]", "[::1",
+                                 "[fe80::1%eth0]", "a:b:80", "h/x", "h?x:1", "h1,", "h1,,h2"}) {
         CHECK_STR(refusal(make(endpoint)).c_str(), host_sentence(endpoint).c_str());
     }
     CHECK_STR(refusal(make(" h: ")).c_str(), port_sentence("h:").c_str());
@@ -120,12 +145,18 @@ void options() {
         {"store_ttl", "0", option_sentence("store_ttl", range1)},
         {"store_timeout", "x", option_sentence("store_timeout", integer)},
         {"api", "v4", option_sentence("api", "must be one of auto, v2, v3.")},
-        {"consistency", "no", option_sentence("consistency", "must be one of linearizable, local.")},
-        {"username", "u", "The rendezvous configuration options 'username' and 'password' must be given together."},
-        {"password", "p", "The rendezvous configuration options 'username' and 'password' must be given together."},
-        {"key_prefix", "a", option_sentence("key_prefix", "must be a path like /torch/elastic/rendezvous" + path)},
-        {"key_prefix", "/a//b", option_sentence("key_prefix", "must be a path like /torch/elastic/rendezvous" + path)},
-        {"store_prefix", "/..", option_sentence("store_prefix", "must be a path like /torch/elastic/store" + path)},
+        {"consistency", "no",
+         option_sentence("consistency", "must be one of linearizable, local.")},
+        {"username", "u",
+         "The rendezvous configuration options 'username' and 'password' must be given together."},
+        {"password", "p",
+         "The rendezvous configuration options 'username' and 'password' must be given together."},
+        {"key_prefix", "a",
+         option_sentence("key_prefix", "must be a path like /torch/elastic/rendezvous" + path)},
+        {"key_prefix", "/a//b",
+         option_sentence("key_prefix", "must be a path like /torch/elastic/rendezvous" + path)},
+        {"store_prefix", "/..",
+         option_sentence("store_prefix", "must be a path like /torch/elastic/store" + path)},
         {"store_prefix", "/torch/elastic/rendezvous",
          "The rendezvous configuration options 'key_prefix' and 'store_prefix' must differ."},
     };
@@ -136,9 +167,18 @@ void options() {
     }
     CHECK_STR(refusal(make("127.0.0.1:1", "")).c_str(), "The run id must be a non-empty string.");
     // Good values, in every notation of Python's int(): only the last option is refused.
-    const char *good[][2] = {{"protocol", " HTtp "}, {"read_timeout", " 7 "}, {"read_timeout", "1_000"}, {"read_timeout", "+5"},
-                             {"api", " V2"}, {"consistency", "LOCAL"}, {"reconnect_timeout", "0"}, {"store_timeout", "0"},
-                             {"unknown", "anything"}, {"ca_cert", ""}, {"key_prefix", "/a/b/"}, {"ssl_cert_key", "nowhere"}};
+    const char *good[][2] = {{"protocol", " HTtp "},
+                             {"read_timeout", " 7 "},
+                             {"read_timeout", "1_000"},
+                             {"read_timeout", "+5"},
+                             {"api", " V2"},
+                             {"consistency", "LOCAL"},
+                             {"reconnect_timeout", "0"},
+                             {"store_timeout", "0"},
+                             {"unknown", "anything"},
+                             {"ca_cert", ""},
+                             {"key_prefix", "/a/b/"},
+                             {"ssl_cert_key", "nowhere"}};
     for (const auto &pair : good) {
         rdzv_params *params = make();
         CHECK_OK(rdzv_params_set(params, pair[0], pair[1]));
@@ -183,7 +223,8 @@ void set_get_unset() {
 
 void config_strings() {
     const char format[] =
-        "The rendezvous configuration string must be in format <key1>=<value1>,...,<keyN>=<valueN>.";
+        "The rendezvous configuration string must be in format "
+        "<key1>=<value1>,...,<keyN>=<valueN>.";
     rdzv_params *params = make();
     CHECK_OK(rdzv_params_set(params, "a", "0"));
     for (const char *config : {"a=1,", ",", "=", "=1", "a=1,,b=2", "a=1, = ,b=2", " , "}) {
@@ -192,7 +233,8 @@ void config_strings() {
     }
     for (const char *config : {"b=1,c", "c", " c = ,b=1", "c="}) {
         CHECK_STATUS(rdzv_params_set_config(params, config), RDZV_STATUS_INVALID_ARGUMENT);
-        CHECK_STR(rdzv_last_error_message(), option_sentence("c", "must have a value specified.").c_str());
+        CHECK_STR(rdzv_last_error_message(),
+                  option_sentence("c", "must have a value specified.").c_str());
     }
     // All or nothing.
     check_option(params, "a", "0");
@@ -216,12 +258,14 @@ void secrets_are_never_told() {
         CHECK(std::string(rdzv_last_error_message()).find(secret) == std::string::npos);
         CHECK(std::string(rdzv_last_error_cause()).find(secret) == std::string::npos);
     };
-    for (const char *endpoint : {"http://me:hunter2@h:2379", "me:hunter2@h", "me:hunter2@h:x", "h1:1,me:hunter2@h2"}) {
+    for (const char *endpoint :
+         {"http://me:hunter2@h:2379", "me:hunter2@h", "me:hunter2@h:x", "h1:1,me:hunter2@h2"}) {
         CHECK(!refusal(make(endpoint)).empty());
         check_kept();
     }
     rdzv_params *params = make();
-    for (const char *config : {"password=hun,hunter2", "password=hun,hunter2=", "password=x,hunter2,a=b"}) {
+    for (const char *config :
+         {"password=hun,hunter2", "password=hun,hunter2=", "password=x,hunter2,a=b"}) {
         CHECK_STATUS(rdzv_params_set_config(params, config), RDZV_STATUS_INVALID_ARGUMENT);
         check_kept();
     }

@@ -1,4 +1,5 @@
-// The cases that the reference's mixin has for every rendezvous backend, and what the state looks like to others.
+// The cases that the reference's mixin has for every rendezvous backend, and what the state looks
+// like to others.
 #include "link.hpp"
 #include "wire.hpp"
 
@@ -16,7 +17,8 @@ struct State {
 State set_state(const Link &link, const std::string &text, uint64_t token = 0) {
     Bytes state;
     State now{"", 0, false};
-    CHECK_OK(rdzv_set_state(link.backend, DATA(text), token, state.out(), &now.token, &now.has_set));
+    CHECK_OK(
+        rdzv_set_state(link.backend, DATA(text), token, state.out(), &now.token, &now.has_set));
     now.text = state.text();
     return now;
 }
@@ -38,7 +40,9 @@ void check_no_state(const Link &link) {
 
 // A backend as the reference's set-up makes it: under a prefix of its own that holds nothing.
 struct Fresh : Link {
-    Fresh() : Link(params()) { wire::remove(fixture_endpoint(), is_v2(), is_v2() ? kPrefix : kPath); }
+    Fresh() : Link(params()) {
+        wire::remove(fixture_endpoint(), is_v2(), is_v2() ? kPrefix : kPath);
+    }
 
     static const rdzv_params *params() {
         static rdzv_params *params = nullptr;
@@ -74,14 +78,17 @@ void get_state_raises_error_if_backend_state_is_corrupt() {
     Bytes state;
     uint64_t token = 5;
     CHECK_STATUS(rdzv_get_state(link.backend, state.out(), &token), RDZV_STATUS_STATE);
-    CHECK_STR(rdzv_last_error_message(), "The state object is corrupt. See inner exception for details.");
+    CHECK_STR(rdzv_last_error_message(),
+              "The state object is corrupt. See inner exception for details.");
     CHECK_CONTAINS(rdzv_last_error_cause(), "get_state of run 'dummy_run_id'");
     CHECK(std::string(rdzv_last_error_cause()).find("non_base64") == std::string::npos);
     CHECK(token == 5);
     // The same where a write meets it.
     bool has_set = false;
-    CHECK_STATUS(rdzv_set_state(link.backend, nullptr, 0, 0, state.out(), &token, &has_set), RDZV_STATUS_STATE);
-    CHECK_STR(rdzv_last_error_message(), "The state object is corrupt. See inner exception for details.");
+    CHECK_STATUS(rdzv_set_state(link.backend, nullptr, 0, 0, state.out(), &token, &has_set),
+                 RDZV_STATUS_STATE);
+    CHECK_STR(rdzv_last_error_message(),
+              "The state object is corrupt. See inner exception for details.");
 }
 
 void set_state_sets_backend_state_if_it_does_not_exist() {
@@ -118,11 +125,13 @@ void set_state_returns_current_backend_state_if_token_is_none() {
     CHECK(!second.has_set && second.token == first.token);
 }
 
-// The reference passes a text that is no number; a number that never was a token stands for it here.
+// The reference passes a text that is no number; a number that never was a token stands for it
+// here.
 void set_state_returns_current_backend_state_if_token_is_invalid() {
     Fresh link;
     const State first = set_state(link, "x");
-    for (const uint64_t token : {UINT64_MAX, UINT64_MAX / 2 + 1, uint64_t{1}, first.token + 1, first.token - 1}) {
+    for (const uint64_t token :
+         {UINT64_MAX, UINT64_MAX / 2 + 1, uint64_t{1}, first.token + 1, first.token - 1}) {
         const State second = set_state(link, "y", token);
         CHECK_STR(second.text.c_str(), "x");
         CHECK(!second.has_set && second.token == first.token);
@@ -139,8 +148,9 @@ void a_token_of_a_vanished_state_is_not_found() {
     uint64_t token = 5;
     bool has_set = true;
     const std::string text = "y";
-    CHECK_STATUS(rdzv_set_state(link.backend, DATA(text), first.token, state.out(), &token, &has_set),
-                 RDZV_STATUS_NOT_FOUND);
+    CHECK_STATUS(
+        rdzv_set_state(link.backend, DATA(text), first.token, state.out(), &token, &has_set),
+        RDZV_STATUS_NOT_FOUND);
     CHECK(state.raw().data == nullptr && token == 5 && has_set);
     check_no_state(link);
     CHECK(set_state(link, "y").has_set);
@@ -165,7 +175,8 @@ void states_hold_any_bytes() {
         large += all;
     }
     uint64_t token = 0;
-    for (const std::string &text : {std::string("\0\xff\n", 3), std::string(), all, large, std::string("+/=&;% ")}) {
+    for (const std::string &text :
+         {std::string("\0\xff\n", 3), std::string(), all, large, std::string("+/=&;% ")}) {
         const State set = set_state(link, text, token);
         CHECK(set.has_set && set.text == text);
         CHECK(get_state(link).text == text);
@@ -189,9 +200,21 @@ void every_write_gives_the_state_its_full_time_to_live() {
     }
 }
 
-// What Python and the library both keep apart lives where Python puts it; what Python mangles, in a key of its own.
+// What Python and the library both keep apart lives where Python puts it; what Python mangles, in a
+// key of its own.
 void run_ids_never_share_a_state() {
-    const char *run_ids[] = {"job", "job?x", "job#x", "job x", "50%", "50%25", "a/b", "a+b", "j\xc3\xb6" "b", "a&b=c", "_x"};
+    const char *run_ids[] = {"job",
+                             "job?x",
+                             "job#x",
+                             "job x",
+                             "50%",
+                             "50%25",
+                             "a/b",
+                             "a+b",
+                             "j\xc3\xb6"
+                             "b",
+                             "a&b=c",
+                             "_x"};
     for (const char *run_id : run_ids) {
         Link link(run_id);
         check_no_state(link);

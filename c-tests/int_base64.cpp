@@ -1,5 +1,5 @@
-// Values that others have put into etcd v2: what Python's b64decode reads is read to the same bytes, what it rejects
-// is rejected.
+// Values that others have put into etcd v2: what Python's b64decode reads is read to the same
+// bytes, what it rejects is rejected.
 #include "link.hpp"
 #include "wire.hpp"
 
@@ -32,7 +32,9 @@ const Row kRows[] = {
     {"eB==", "x", 1},
     {"eA=A=", "x\0", 2},
     {"AP/+", "\0\xff\xfe", 3},
-    {"\xc3\xa9" "eA==", "x", 1},
+    {"\xc3\xa9"
+     "eA==",
+     "x", 1},
     {"eA", nullptr, 0},
     {"eA=", nullptr, 0},
     {"e", nullptr, 0},
@@ -45,13 +47,15 @@ const Row kRows[] = {
 
 void states_are_read_as_python_reads_them(const Link &link) {
     for (const Row &row : kRows) {
-        const wire::Reply put = wire::put_v2(fixture_endpoint(), "/torch/elastic/rendezvous/base64", row.stored);
+        const wire::Reply put =
+            wire::put_v2(fixture_endpoint(), "/torch/elastic/rendezvous/base64", row.stored);
         CHECK(put.status == 200 || put.status == 201);
         Bytes state;
         uint64_t token = 0;
         if (row.bytes == nullptr) {
             CHECK_STATUS(rdzv_get_state(link.backend, state.out(), &token), RDZV_STATUS_STATE);
-            CHECK_STR(rdzv_last_error_message(), "The state object is corrupt. See inner exception for details.");
+            CHECK_STR(rdzv_last_error_message(),
+                      "The state object is corrupt. See inner exception for details.");
             continue;
         }
         CHECK_OK(rdzv_get_state(link.backend, state.out(), &token));

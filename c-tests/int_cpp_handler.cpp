@@ -1,7 +1,6 @@
 // rdzv::Handler: two nodes of one process join, hear of it, leave, close and are cancelled.
-#include <rdzv.hpp>
-
 #include <optional>
+#include <rdzv.hpp>
 #include <thread>
 #include <type_traits>
 
@@ -11,8 +10,10 @@ using namespace std::chrono_literals;
 
 namespace {
 
-static_assert(std::is_nothrow_move_constructible_v<rdzv::Handler> && std::is_nothrow_move_assignable_v<rdzv::Handler>);
-static_assert(!std::is_copy_constructible_v<rdzv::Handler> && !std::is_copy_assignable_v<rdzv::Handler>);
+static_assert(std::is_nothrow_move_constructible_v<rdzv::Handler> &&
+              std::is_nothrow_move_assignable_v<rdzv::Handler>);
+static_assert(!std::is_copy_constructible_v<rdzv::Handler> &&
+              !std::is_copy_assignable_v<rdzv::Handler>);
 
 // The status of the error that the call throws; OK where it throws none.
 template <typename Call>
@@ -32,7 +33,8 @@ rdzv::Params params_of(std::string_view run_id, std::int64_t nodes) {
 }
 
 // Both nodes join, each on a thread of its own.
-std::pair<rdzv::Rendezvous, rdzv::Rendezvous> join(const rdzv::Handler &one, const rdzv::Handler &other) {
+std::pair<rdzv::Rendezvous, rdzv::Rendezvous> join(const rdzv::Handler &one,
+                                                   const rdzv::Handler &other) {
     std::optional<rdzv::Rendezvous> first;
     std::thread thread([&] { first.emplace(one.next_rendezvous()); });
     rdzv::Rendezvous second = other.next_rendezvous();

@@ -1,4 +1,5 @@
-// The reference's cases for creating a backend, its sentences included, with the wire read by another HTTP client.
+// The reference's cases for creating a backend, its sentences included, with the wire read by
+// another HTTP client.
 #include "link.hpp"
 #include "wire.hpp"
 
@@ -146,7 +147,8 @@ void raises_error_if_read_timeout_is_invalid() {
     rdzv_params *params = reference_params(fixture_endpoint());
     for (const char *read_timeout : {"0", "-10"}) {
         CHECK_OK(rdzv_params_set(params, "read_timeout", read_timeout));
-        check_refused(params, RDZV_STATUS_INVALID_ARGUMENT, "The read timeout must be a positive integer.");
+        check_refused(params, RDZV_STATUS_INVALID_ARGUMENT,
+                      "The read timeout must be a positive integer.");
         CHECK_STR(rdzv_last_error_cause(), "");
     }
     rdzv_free_params(params);

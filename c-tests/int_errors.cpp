@@ -1,4 +1,5 @@
-// What a failure says when etcd goes away: the sentence, then operation, key, endpoint and time; never a secret.
+// What a failure says when etcd goes away: the sentence, then operation, key, endpoint and time;
+// never a secret.
 #include <functional>
 #include <mutex>
 
@@ -22,8 +23,8 @@ void collect(int32_t, const char *message, void *) {
 }
 
 void check_no_secret(const std::string &text, const char *where) {
-    for (const std::string &secret : {kPassword, kValue, wire::base64(kPassword), wire::base64(kValue),
-                                      wire::base64("someone:" + kPassword)}) {
+    for (const std::string &secret : {kPassword, kValue, wire::base64(kPassword),
+                                      wire::base64(kValue), wire::base64("someone:" + kPassword)}) {
         // Base64 within other base64 may end anywhere.
         const std::string part = secret.substr(0, secret.size() - 4);
         if (text.find(part) != std::string::npos) {
@@ -64,7 +65,8 @@ const Operation kOperations[] = {
          int64_t sum = 0;
          return rdzv_store_add(link.store, "key", 1, &sum);
      }},
-    {"append", "'key'", [](const Link &link) { return rdzv_store_append(link.store, "key", DATA(kValue)); }},
+    {"append", "'key'",
+     [](const Link &link) { return rdzv_store_append(link.store, "key", DATA(kValue)); }},
     {"compare_set", "'key'",
      [](const Link &link) {
          Bytes value;
@@ -75,7 +77,10 @@ const Operation kOperations[] = {
          bool deleted = false;
          return rdzv_store_delete_key(link.store, "key", &deleted);
      }},
-    {"wait", "2 keys", [](const Link &link) { return wait(link.store, {"key", "other"}, 60000); }},
+    {"wait", "2 keys",
+     [](const Link &link) {
+         return wait(link.store, {"key", "other"}, 60000);
+     }},
     {"check", "'key'",
      [](const Link &link) {
          bool present = false;
@@ -91,7 +96,8 @@ const Operation kOperations[] = {
          List keys;
          return rdzv_store_list_keys(link.store, keys.out());
      }},
-    {"queue_push", "'key'", [](const Link &link) { return rdzv_store_queue_push(link.store, "key", DATA(kValue)); }},
+    {"queue_push", "'key'",
+     [](const Link &link) { return rdzv_store_queue_push(link.store, "key", DATA(kValue)); }},
     {"queue_pop", "'key'",
      [](const Link &link) {
          Bytes value;
@@ -102,7 +108,8 @@ const Operation kOperations[] = {
          uint64_t len = 0;
          return rdzv_store_queue_len(link.store, "key", &len);
      }},
-    {"barrier", "'key'", [](const Link &link) { return rdzv_store_barrier(link.store, "key", 2, 60000); }},
+    {"barrier", "'key'",
+     [](const Link &link) { return rdzv_store_barrier(link.store, "key", 2, 60000); }},
 };
 
 void refused_connections_are_told(const Link &link, const std::string &endpoint) {
@@ -113,8 +120,8 @@ void refused_connections_are_told(const Link &link, const std::string &endpoint)
         CHECK_STR(rdzv_last_error_message(), kConnection);
         CHECK_INT(rdzv_last_error_status(), RDZV_STATUS_CONNECTION);
         const std::string cause = rdzv_last_error_cause();
-        for (const std::string &part : {std::string(operation.name), std::string(operation.subject), endpoint,
-                                        std::string(" ms"), std::string("refused")}) {
+        for (const std::string &part : {std::string(operation.name), std::string(operation.subject),
+                                        endpoint, std::string(" ms"), std::string("refused")}) {
             CHECK_CONTAINS(cause.c_str(), part.c_str());
         }
         CHECK(cause.find(".rs:") == std::string::npos);
@@ -122,7 +129,8 @@ void refused_connections_are_told(const Link &link, const std::string &endpoint)
     }
 }
 
-// An etcd may be on its way back: calls go on trying for the reconnect timeout, 1 s here, but never beyond their own.
+// An etcd may be on its way back: calls go on trying for the reconnect timeout, 1 s here, but never
+// beyond their own.
 void calls_go_on_trying_for_a_while(const Link &link) {
     const Clock patient;
     CHECK_STATUS(set(link.store, "key", "v"), RDZV_STATUS_CONNECTION);
@@ -161,7 +169,8 @@ int main() {
     CHECK_OK(rdzv_params_set(params, "reconnect_timeout", "1"));
     Link *patient = new Link(params);
     CHECK_OK(rdzv_params_set(params, "reconnect_timeout", "0"));
-    // An etcd without authentication takes no notice of v2's. v3 would have to log in, which such an etcd refuses.
+    // An etcd without authentication takes no notice of v2's. v3 would have to log in, which such
+    // an etcd refuses.
     if (std::string(fixture_api()) != "v3") {
         CHECK_OK(rdzv_params_set(params, "username", "someone"));
         CHECK_OK(rdzv_params_set(params, "password", kPassword.c_str()));

@@ -1,4 +1,5 @@
-// Handles after fork(): the child has connections of its own, and the parent's go on as if nothing had happened.
+// Handles after fork(): the child has connections of its own, and the parent's go on as if nothing
+// had happened.
 #include <fcntl.h>
 #include <sys/wait.h>
 
@@ -12,7 +13,8 @@
 
 namespace {
 
-// Runs `body` in a child, which must end well within 20 s, and returns how long that took, in milliseconds.
+// Runs `body` in a child, which must end well within 20 s, and returns how long that took, in
+// milliseconds.
 double in_child(const std::function<void()> &body) {
     const Clock clock;
     const pid_t child = fork();
@@ -71,7 +73,8 @@ void connections_are_not_shared(const Link &link, LogProxy &proxy) {
     CHECK_INT(sum, 3);
 }
 
-// A child that frees, cancels, and exits takes nothing from the parent, not even from a thread that waits.
+// A child that frees, cancels, and exits takes nothing from the parent, not even from a thread that
+// waits.
 void a_child_disturbs_no_wait(const Link &link) {
     std::atomic<bool> woken{false};
     std::thread waiter([&] {
@@ -143,7 +146,8 @@ void generations_count_exactly(const Link &link) {
         }
         for (const pid_t child : children) {
             int status = 0;
-            CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+            CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+                  WEXITSTATUS(status) == 0);
         }
     }
     int64_t sum = 0;

@@ -1,4 +1,5 @@
-// The handler without Python: N nodes of one process agree on ranks, lose a member, take in a late one, and close.
+// The handler without Python: N nodes of one process agree on ranks, lose a member, take in a late
+// one, and close.
 #include <atomic>
 #include <chrono>
 #include <map>
@@ -22,11 +23,13 @@ struct Node {
 
     Node(const char *run_id, int min_nodes, int max_nodes) {
         rdzv_params *params = nullptr;
-        CHECK_OK(rdzv_create_params("etcd", fixture_endpoint(), run_id, min_nodes, max_nodes, &params));
+        CHECK_OK(
+            rdzv_create_params("etcd", fixture_endpoint(), run_id, min_nodes, max_nodes, &params));
         CHECK_OK(rdzv_params_set(params, "api", fixture_api()));
-        CHECK_OK(rdzv_params_set_config(params,
-                                        "last_call_timeout=1,keep_alive_interval=1,keep_alive_max_attempt=2,"
-                                        "join_timeout=20,local_addr=localhost"));
+        CHECK_OK(rdzv_params_set_config(
+            params,
+            "last_call_timeout=1,keep_alive_interval=1,keep_alive_max_attempt=2,"
+            "join_timeout=20,local_addr=localhost"));
         CHECK_OK(rdzv_create_handler(params, &handler));
         rdzv_free_params(params);
     }
@@ -66,7 +69,8 @@ void join_all(Nodes &nodes, uint64_t round) {
     CHECK_INT(ranks.size(), nodes.size());
     CHECK_INT(ranks.rbegin()->first, nodes.size() - 1);
     const std::string value = "round " + std::to_string(round);
-    CHECK_OK(rdzv_store_set(ranks[0]->store, "MASTER", reinterpret_cast<const uint8_t *>(value.data()), value.size()));
+    CHECK_OK(rdzv_store_set(ranks[0]->store, "MASTER",
+                            reinterpret_cast<const uint8_t *>(value.data()), value.size()));
     rdzv_bytes seen{};
     CHECK_OK(rdzv_store_get(ranks.rbegin()->second->store, "MASTER", &seen));
     CHECK_BYTES(seen, value.data(), value.size());
@@ -129,7 +133,9 @@ void a_dead_node_is_missed_and_a_late_one_waits() {
     std::thread joining([&late] { CHECK_OK(late[0]->join()); });
     const auto until = Clock::now() + std::chrono::seconds(15);
     // Whichever node finds the death first writes it down; the others see a node less.
-    const auto is_missed = [&events] { return events.has("\"event\":\"died\"") || events.has("\"event\":\"left\""); };
+    const auto is_missed = [&events] {
+        return events.has("\"event\":\"died\"") || events.has("\"event\":\"left\"");
+    };
     while ((waiting == 0 || !is_missed()) && Clock::now() < until) {
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
         CHECK_OK(rdzv_handler_num_nodes_waiting(nodes[0]->handler, &waiting));
@@ -165,7 +171,8 @@ void too_few_nodes_say_so() {
         // A second thread is told that it cannot join.
         rdzv_rendezvous_info info{};
         rdzv_store *store = nullptr;
-        CHECK_STATUS(rdzv_next_rendezvous(node.handler, &info, &store), RDZV_STATUS_INVALID_ARGUMENT);
+        CHECK_STATUS(rdzv_next_rendezvous(node.handler, &info, &store),
+                     RDZV_STATUS_INVALID_ARGUMENT);
         rdzv_handler_cancel(node.handler);
     });
     CHECK_STATUS(node.join(), RDZV_STATUS_CANCELLED);

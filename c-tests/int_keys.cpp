@@ -1,4 +1,5 @@
-// Keys and values of every shape and size: what EtcdStore loses is kept, and what etcd cannot hold is said.
+// Keys and values of every shape and size: what EtcdStore loses is kept, and what etcd cannot hold
+// is said.
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -9,13 +10,46 @@
 
 namespace {
 
-// Keys whose base64 is no plain path: with slashes at each place, doubled, first and last; and empty.
+// Keys whose base64 is no plain path: with slashes at each place, doubled, first and last; and
+// empty.
 std::vector<std::string> troublesome_keys() {
-    std::vector<std::string> keys = {"", "???", "aa?b", "ab?", "ab?x", "a?/b?" "?/", "YWI", "YWI/", "~", "~YWI_", "_", ".",
-                                     "..", "a//b", "/", "//", "\xff", "\xff\xff\xff", "\xff\xff\xff\xff",
-                                     "\xff\xff\xff\xff\xff\xff", "\xfb\xef\xbe", "ab1", "ab1\xfc\x01", "ab1\xff\xff\xff",
-                                     "k%41", "k A", "k+", "k&x=1", "k#", "k;", "\n", "\x01", "\x7f\x7f\x7f", "k\xc3\xb6",
-                                     "K", "k"};
+    std::vector<std::string> keys = {"",
+                                     "???",
+                                     "aa?b",
+                                     "ab?",
+                                     "ab?x",
+                                     "a?/b?"
+                                     "?/",
+                                     "YWI",
+                                     "YWI/",
+                                     "~",
+                                     "~YWI_",
+                                     "_",
+                                     ".",
+                                     "..",
+                                     "a//b",
+                                     "/",
+                                     "//",
+                                     "\xff",
+                                     "\xff\xff\xff",
+                                     "\xff\xff\xff\xff",
+                                     "\xff\xff\xff\xff\xff\xff",
+                                     "\xfb\xef\xbe",
+                                     "ab1",
+                                     "ab1\xfc\x01",
+                                     "ab1\xff\xff\xff",
+                                     "k%41",
+                                     "k A",
+                                     "k+",
+                                     "k&x=1",
+                                     "k#",
+                                     "k;",
+                                     "\n",
+                                     "\x01",
+                                     "\x7f\x7f\x7f",
+                                     "k\xc3\xb6",
+                                     "K",
+                                     "k"};
     std::string all;
     for (int byte = 1; byte < 256; byte++) {
         all += static_cast<char>(byte);
@@ -93,12 +127,13 @@ void keys_are_where_the_readme_says(const Link &link) {
         const char *key;
         const char *v2;
     } places[] = {
-        {"dummy_key", "ZHVtbXlfa2V5"}, {"ab?x", "YWI/eA=="}, {"ab?", "~YWI_"}, {"", "~"}, {"\xff\xff\xff", "~____"},
-        {"ab1\xff", "~YWIx_w=="},
+        {"dummy_key", "ZHVtbXlfa2V5"}, {"ab?x", "YWI/eA=="},     {"ab?", "~YWI_"}, {"", "~"},
+        {"\xff\xff\xff", "~____"},     {"ab1\xff", "~YWIx_w=="},
     };
     for (const auto &place : places) {
         CHECK_OK(set(link.store, place.key, "v"));
-        const std::string path = std::string("/torch/elastic/store/") + (link.is_v2() ? place.v2 : place.key);
+        const std::string path =
+            std::string("/torch/elastic/store/") + (link.is_v2() ? place.v2 : place.key);
         const std::optional<wire::Node> node = wire::get(fixture_endpoint(), link.is_v2(), path);
         CHECK(node.has_value());
         CHECK_STR(node->base64.c_str(), "dg==");
@@ -150,16 +185,20 @@ void values_too_large_are_refused(const Link &link) {
         const std::string value(size, 'v');
         CHECK_STATUS(set(link.store, "kept", value), RDZV_STATUS_INVALID_ARGUMENT);
         CHECK_CONTAINS(rdzv_last_error_message(), "large");
-        CHECK_STATUS(rdzv_store_queue_push(link.store, "kept", DATA(value)), RDZV_STATUS_INVALID_ARGUMENT);
-        CHECK_STATUS(rdzv_store_append(link.store, "kept", DATA(value)), RDZV_STATUS_INVALID_ARGUMENT);
-        CHECK_STATUS(rdzv_store_compare_set(link.store, "kept", nullptr, 0, DATA(value), read.out()),
+        CHECK_STATUS(rdzv_store_queue_push(link.store, "kept", DATA(value)),
                      RDZV_STATUS_INVALID_ARGUMENT);
+        CHECK_STATUS(rdzv_store_append(link.store, "kept", DATA(value)),
+                     RDZV_STATUS_INVALID_ARGUMENT);
+        CHECK_STATUS(
+            rdzv_store_compare_set(link.store, "kept", nullptr, 0, DATA(value), read.out()),
+            RDZV_STATUS_INVALID_ARGUMENT);
     }
     CHECK_OK(rdzv_store_get(link.store, "kept", read.out()));
     CHECK_TEXT(read, "v");
 }
 
-// What a child process finds with the key as its first request on a new connection; 0 where that is as it should be.
+// What a child process finds with the key as its first request on a new connection; 0 where that is
+// as it should be.
 int first_request_with(const rdzv_store *store, const std::string &key) {
     Bytes value;
     // Under v3 key and value share one limit.
@@ -178,7 +217,8 @@ int first_request_with(const rdzv_store *store, const std::string &key) {
     return 0;
 }
 
-// etcd resets a connection whose first request line is longer than 4096 bytes: no key may come to that.
+// etcd resets a connection whose first request line is longer than 4096 bytes: no key may come to
+// that.
 void long_keys_work_or_are_refused(const Link &link) {
     int taken = 0, tried = 0;
     std::vector<size_t> sizes = {1000, 1 << 20};

@@ -79,7 +79,8 @@ void check_table(const std::string &text, int workers) {
         char address[64];
         double ms = -1;
         at = text.find('\n', at) + 1;
-        CHECK_INT(std::sscanf(text.c_str() + at, "%d %d %63s %lf ms", &shown, &pid, address, &ms), 4);
+        CHECK_INT(std::sscanf(text.c_str() + at, "%d %d %63s %lf ms", &shown, &pid, address, &ms),
+                  4);
         CHECK_INT(shown, rank);
         CHECK(ms > 0);
         pids.insert(pid);
@@ -115,7 +116,8 @@ void runs_with_a_given_etcd() {
 void failures_are_readable() {
     Run unreachable = start("127.0.0.1:1", "2");
     CHECK_INT(finish(unreachable), 1);
-    CHECK_CONTAINS(unreachable.text.c_str(), "launcher: CONNECTION: The connection to etcd has failed.");
+    CHECK_CONTAINS(unreachable.text.c_str(),
+                   "launcher: CONNECTION: The connection to etcd has failed.");
     CHECK_CONTAINS(unreachable.text.c_str(), "127.0.0.1:1: Connection refused");
     for (const char *workers : {"0", "x", "1001"}) {
         Run run = start("", workers);
@@ -131,7 +133,8 @@ void an_interrupt_ends_it_promptly() {
     socklen_t len = sizeof address;
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    CHECK(bind(listener, reinterpret_cast<struct sockaddr *>(&address), len) == 0 && listen(listener, 8) == 0);
+    CHECK(bind(listener, reinterpret_cast<struct sockaddr *>(&address), len) == 0 &&
+          listen(listener, 8) == 0);
     CHECK(getsockname(listener, reinterpret_cast<struct sockaddr *>(&address), &len) == 0);
     Run waiting = start("127.0.0.1:" + std::to_string(ntohs(address.sin_port)), "2");
     read_until(waiting, "using the etcd");

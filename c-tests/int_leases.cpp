@@ -1,4 +1,5 @@
-// What outlives whom: the state its writer, but not its time to live; store keys everything, or `store_ttl`.
+// What outlives whom: the state its writer, but not its time to live; store keys everything, or
+// `store_ttl`.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,11 +14,15 @@ const char kJson[] = "application/json";
 struct Brief : Link {
     Brief() : Link(params().get()) {}
 
-private:
+  private:
     struct Params {
         rdzv_params *raw;
-        ~Params() { rdzv_free_params(raw); }
-        const rdzv_params *get() const { return raw; }
+        ~Params() {
+            rdzv_free_params(raw);
+        }
+        const rdzv_params *get() const {
+            return raw;
+        }
     };
     static Params params() {
         rdzv_params *raw = fixture_params("brief");
@@ -42,7 +47,8 @@ bool has_state(const Link &link) {
     return status == RDZV_STATUS_OK;
 }
 
-// Seconds until `is_there` is false; etcd sweeps twice a second, and a v3 lease may live a second longer.
+// Seconds until `is_there` is false; etcd sweeps twice a second, and a v3 lease may live a second
+// longer.
 template <typename Look>
 double lifetime(const Clock &since, Look is_there) {
     while (is_there()) {
@@ -115,7 +121,8 @@ int count(const std::string &text, const std::string &part) {
 }
 
 int leases() {
-    const wire::Reply reply = wire::send(fixture_endpoint(), "POST", "/v3/lease/leases", "{}", kJson);
+    const wire::Reply reply =
+        wire::send(fixture_endpoint(), "POST", "/v3/lease/leases", "{}", kJson);
     CHECK_INT(reply.status, 200);
     return count(reply.body, "\"ID\"");
 }

@@ -1,4 +1,5 @@
-// The requests that each call makes, as a proxy before etcd sees them: reads go to the key, never to its directory.
+// The requests that each call makes, as a proxy before etcd sees them: reads go to the key, never
+// to its directory.
 #include <functional>
 #include <thread>
 
@@ -71,7 +72,8 @@ void drop(const Link &link, const std::vector<const char *> &keys) {
     }
 }
 
-void compare(const Link &link, const char *key, const std::string &expected, const std::string &desired) {
+void compare(const Link &link, const char *key, const std::string &expected,
+             const std::string &desired) {
     Bytes value;
     CHECK_OK(rdzv_store_compare_set(link.store, key, DATA(expected), DATA(desired), value.out()));
 }
@@ -107,70 +109,166 @@ const auto drop_ab = [](const Link &link) { drop(link, {"a", "b"}); };
 const auto set_ab = [](const Link &link) { set_many(link, {"a", "b"}); };
 
 std::vector<Case> cases() {
-    const std::string state_read = std::string("GET ") + kState + "?quorum=true", state_write = std::string("PUT ") + kState;
+    const std::string state_read = std::string("GET ") + kState + "?quorum=true",
+                      state_write = std::string("PUT ") + kState;
     return {
         // --- reads ---
         {"get, present", set_ab, [](const Link &link) { get(link, "a"); }, {read(kA)}, {kRange}},
-        {"get, missing", drop_ab, [](const Link &link) { meanwhile([] { set_aside("a"); }, [&] { get(link, "a"); }); },
-         {read(kA), poll_of(kA)}, {kRange, kWatch, kRange}},
-        {"get, now or never", drop_ab,
+        {"get, missing",
+         drop_ab,
+         [](const Link &link) { meanwhile([] { set_aside("a"); }, [&] { get(link, "a"); }); },
+         {read(kA), poll_of(kA)},
+         {kRange, kWatch, kRange}},
+        {"get, now or never",
+         drop_ab,
          [](const Link &link) {
              Bytes value;
              CHECK_OK(rdzv_store_set_timeout(link.store, 0));
              CHECK_STATUS(rdzv_store_get(link.store, "a", value.out()), RDZV_STATUS_TIMEOUT);
              CHECK_OK(rdzv_store_set_timeout(link.store, 300000));
          },
-         {read(kA)}, {kRange}},
-        {"check, 2 present and 1 twice", set_ab, [](const Link &link) { check_is(link, {"a", "b", "a"}, true); },
-         {read(kA), read(kB)}, {kTxn}},
-        {"check, 1 present", set_ab, [](const Link &link) { check_is(link, {"a"}, true); }, {read(kA)}, {kRange}},
+         {read(kA)},
+         {kRange}},
+        {"check, 2 present and 1 twice",
+         set_ab,
+         [](const Link &link) {
+             check_is(link, {"a", "b", "a"}, true);
+         },
+         {read(kA), read(kB)},
+         {kTxn}},
+        {"check, 1 present",
+         set_ab,
+         [](const Link &link) { check_is(link, {"a"}, true); },
+         {read(kA)},
+         {kRange}},
         {"check, none given", nothing, [](const Link &link) { check_is(link, {}, true); }, {}, {}},
-        {"wait, 2 present", set_ab, [](const Link &link) { CHECK_OK(wait(link.store, {"a", "b"}, 1000)); },
-         {read(kA), read(kB)}, {kTxn}},
-        {"wait, 1 of 3 missing", [](const Link &link) { set_ab(link); drop(link, {"c"}); },
+        {"wait, 2 present",
+         set_ab,
          [](const Link &link) {
-             meanwhile([] { set_aside("c"); }, [&] { CHECK_OK(wait(link.store, {"a", "c", "b"}, 20000)); });
+             CHECK_OK(wait(link.store, {"a", "b"}, 1000));
          },
-         {read(kA), read(kC), read(kB), poll_of(kC)}, {kTxn, kWatch, kRange}},
-        {"wait, 2 missing", drop_ab,
+         {read(kA), read(kB)},
+         {kTxn}},
+        {"wait, 1 of 3 missing",
          [](const Link &link) {
-             meanwhile([] { set_aside("a"); set_aside("b"); }, [&] { CHECK_OK(wait(link.store, {"a", "b"}, 20000)); });
+             set_ab(link);
+             drop(link, {"c"});
          },
-         {read(kA), read(kB), poll_of(kA), poll_of(kB)}, {kTxn, kWatch, kTxn}},
-        {"multi_get, 2 present", set_ab, [](const Link &link) { many(link, {"a", "b"}); }, {read(kA), read(kB)}, {kTxn}},
+         [](const Link &link) {
+             meanwhile([] { set_aside("c"); },
+                       [&] {
+                           CHECK_OK(wait(link.store, {"a", "c", "b"}, 20000));
+                       });
+         },
+         {read(kA), read(kC), read(kB), poll_of(kC)},
+         {kTxn, kWatch, kRange}},
+        {"wait, 2 missing",
+         drop_ab,
+         [](const Link &link) {
+             meanwhile(
+                 [] {
+                     set_aside("a");
+                     set_aside("b");
+                 },
+                 [&] {
+                     CHECK_OK(wait(link.store, {"a", "b"}, 20000));
+                 });
+         },
+         {read(kA), read(kB), poll_of(kA), poll_of(kB)},
+         {kTxn, kWatch, kTxn}},
+        {"multi_get, 2 present",
+         set_ab,
+         [](const Link &link) {
+             many(link, {"a", "b"});
+         },
+         {read(kA), read(kB)},
+         {kTxn}},
         {"add 0", nothing, [](const Link &link) { add(link, "n", 0); }, {read(kN)}, {kRange}},
         // --- writes ---
-        {"set", nothing, [](const Link &link) { CHECK_OK(set(link.store, "a", "v")); }, {write(kA)}, {kPut}},
+        {"set",
+         nothing,
+         [](const Link &link) { CHECK_OK(set(link.store, "a", "v")); },
+         {write(kA)},
+         {kPut}},
         {"multi_set, 2", nothing, set_ab, {write(kA), write(kB)}, {kTxn}},
-        {"add, new", [](const Link &link) { drop(link, {"n"}); }, [](const Link &link) { add(link, "n", 1); },
-         {read(kN), write(kN)}, {kRange, kTxn}},
+        {"add, new",
+         [](const Link &link) { drop(link, {"n"}); },
+         [](const Link &link) { add(link, "n", 1); },
+         {read(kN), write(kN)},
+         {kRange, kTxn}},
         {"add, known", nothing, [](const Link &link) { add(link, "n", 1); }, {write(kN)}, {kTxn}},
-        {"add, outdated", [](const Link &) { set_aside("n"); }, [](const Link &link) { add(link, "n", 1); },
-         {write(kN), read(kN), write(kN)}, {kTxn, kTxn}},
-        {"compare_set, empty as expected", set_ab, [](const Link &link) { compare(link, "b", "", "w"); },
-         {write(kB), read(kB), write(kB)}, {kTxn, kTxn}},
-        {"compare_set, equal, not empty", nothing, [](const Link &link) { compare(link, "b", "w", "x"); }, {write(kB)}, {kTxn}},
-        {"compare_set, other", nothing, [](const Link &link) { compare(link, "b", "w", "y"); }, {read(kB)}, {kTxn}},
-        {"compare_set, outdated", [](const Link &) { set_aside("b"); }, [](const Link &link) { compare(link, "b", "x", "y"); },
-         {write(kB), read(kB)}, {kTxn}},
-        {"compare_set, equal, not seen before", [](const Link &link) { CHECK_OK(set(link.store, "c", "v")); },
-         [](const Link &link) { compare(link, "c", "v", "w"); }, {read(kC), write(kC)}, {kTxn}},
-        {"compare_set, create", drop_ab, [](const Link &link) { compare(link, "a", "", "v"); }, {write(kA)}, {kTxn}},
-        {"delete_key", nothing, [](const Link &link) { drop(link, {"a"}); }, {"DELETE " + std::string(kStore) + kA}, {kTxn}},
-        {"append, new", nothing,
-         [](const Link &link) { CHECK_OK(rdzv_store_append(link.store, "a", reinterpret_cast<const uint8_t *>("v"), 1)); },
-         {write(kA)}, {kTxn}},
-        // --- state ---
-        {"set_state, new", nothing, [](const Link &link) { set_state(link, 0, true); }, {state_write},
+        {"add, outdated",
+         [](const Link &) { set_aside("n"); },
+         [](const Link &link) { add(link, "n", 1); },
+         {write(kN), read(kN), write(kN)},
+         {kTxn, kTxn}},
+        {"compare_set, empty as expected",
+         set_ab,
+         [](const Link &link) { compare(link, "b", "", "w"); },
+         {write(kB), read(kB), write(kB)},
+         {kTxn, kTxn}},
+        {"compare_set, equal, not empty",
+         nothing,
+         [](const Link &link) { compare(link, "b", "w", "x"); },
+         {write(kB)},
          {kTxn}},
-        {"set_state, current", nothing, [](const Link &link) { set_state(link, state_token, true); }, {state_write}, {kTxn}},
-        {"set_state, lost", nothing, [](const Link &link) { set_state(link, 0, false); }, {state_write, state_read}, {kTxn}},
-        {"get_state", nothing,
+        {"compare_set, other",
+         nothing,
+         [](const Link &link) { compare(link, "b", "w", "y"); },
+         {read(kB)},
+         {kTxn}},
+        {"compare_set, outdated",
+         [](const Link &) { set_aside("b"); },
+         [](const Link &link) { compare(link, "b", "x", "y"); },
+         {write(kB), read(kB)},
+         {kTxn}},
+        {"compare_set, equal, not seen before",
+         [](const Link &link) { CHECK_OK(set(link.store, "c", "v")); },
+         [](const Link &link) { compare(link, "c", "v", "w"); },
+         {read(kC), write(kC)},
+         {kTxn}},
+        {"compare_set, create",
+         drop_ab,
+         [](const Link &link) { compare(link, "a", "", "v"); },
+         {write(kA)},
+         {kTxn}},
+        {"delete_key",
+         nothing,
+         [](const Link &link) { drop(link, {"a"}); },
+         {"DELETE " + std::string(kStore) + kA},
+         {kTxn}},
+        {"append, new",
+         nothing,
+         [](const Link &link) {
+             CHECK_OK(
+                 rdzv_store_append(link.store, "a", reinterpret_cast<const uint8_t *>("v"), 1));
+         },
+         {write(kA)},
+         {kTxn}},
+        // --- state ---
+        {"set_state, new",
+         nothing,
+         [](const Link &link) { set_state(link, 0, true); },
+         {state_write},
+         {kTxn}},
+        {"set_state, current",
+         nothing,
+         [](const Link &link) { set_state(link, state_token, true); },
+         {state_write},
+         {kTxn}},
+        {"set_state, lost",
+         nothing,
+         [](const Link &link) { set_state(link, 0, false); },
+         {state_write, state_read},
+         {kTxn}},
+        {"get_state",
+         nothing,
          [](const Link &link) {
              Bytes state;
              CHECK_OK(rdzv_get_state(link.backend, state.out(), &state_token));
          },
-         {state_read}, {kRange}},
+         {state_read},
+         {kRange}},
     };
 }
 
@@ -179,7 +277,9 @@ std::string without_index(std::string line) {
     const std::string name = "waitIndex=";
     const size_t at = line.find(name);
     if (at != std::string::npos) {
-        line.replace(at + name.size(), line.find_first_not_of("0123456789", at + name.size()) - at - name.size(), "#");
+        line.replace(at + name.size(),
+                     line.find_first_not_of("0123456789", at + name.size()) - at - name.size(),
+                     "#");
     }
     return line;
 }
@@ -209,7 +309,8 @@ void requests_are_as_expected(const Link &link, LogProxy &proxy) {
     CHECK_INT(wrong, 0);
 }
 
-// However many keys others have: what a read costs does not depend on them, and it never asks for the directory.
+// However many keys others have: what a read costs does not depend on them, and it never asks for
+// the directory.
 void reads_never_list(const Link &link, LogProxy &proxy) {
     if (!link.is_v2()) {
         return;
@@ -225,7 +326,8 @@ void reads_never_list(const Link &link, LogProxy &proxy) {
     CHECK_INT(requests.size(), 1 + 3 + 3);
     for (const LogProxy::Request &request : requests) {
         const std::string start = std::string("GET ") + kStore;
-        CHECK(request.line.compare(0, start.size(), start) == 0 && request.line.size() > start.size());
+        CHECK(request.line.compare(0, start.size(), start) == 0 &&
+              request.line.size() > start.size());
         CHECK(request.line[start.size()] != '?');
         CHECK(request.line.find("recursive") == std::string::npos);
     }

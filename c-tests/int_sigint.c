@@ -1,4 +1,5 @@
-/* Ctrl-C: a program whose handler of SIGINT cancels its handles ends its waits promptly, from whatever thread. */
+/* Ctrl-C: a program whose handler of SIGINT cancels its handles ends its waits promptly, from
+ * whatever thread. */
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>

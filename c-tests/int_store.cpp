@@ -1,4 +1,5 @@
-// The store's calls one by one: what TCPStore does, and what EtcdStore does wherever EtcdStore works.
+// The store's calls one by one: what TCPStore does, and what EtcdStore does wherever EtcdStore
+// works.
 #include <algorithm>
 
 #include "link.hpp"
@@ -30,10 +31,11 @@ bool delete_key(const rdzv_store *store, const std::string &key) {
     return deleted;
 }
 
-std::string compare_set(const rdzv_store *store, const std::string &key, const std::string &expected,
-                        const std::string &desired) {
+std::string compare_set(const rdzv_store *store, const std::string &key,
+                        const std::string &expected, const std::string &desired) {
     Bytes value;
-    CHECK_OK(rdzv_store_compare_set(store, key.c_str(), DATA(expected), DATA(desired), value.out()));
+    CHECK_OK(
+        rdzv_store_compare_set(store, key.c_str(), DATA(expected), DATA(desired), value.out()));
     return value.text();
 }
 
@@ -82,7 +84,8 @@ void counters_count(const rdzv_store *store) {
     CHECK_INT(add(store, "counter", 1), 81);
     CHECK(delete_key(store, "counter"));
     CHECK_INT(add(store, "counter", 5), 5);
-    // Another handle, which remembers nothing of this one's counters and whose counts this one does not see.
+    // Another handle, which remembers nothing of this one's counters and whose counts this one does
+    // not see.
     Link other;
     CHECK_INT(add(other.store, "counter", 5), 10);
     CHECK_INT(add(store, "counter", 5), 15);
@@ -93,14 +96,16 @@ void counters_start_from_numbers(const rdzv_store *store) {
     const struct {
         std::string value;
         int64_t after;
-    } numbers[] = {{"5", 6}, {" 7", 8}, {"-1", 0}, {"+3", 4}, {"007", 8}, {"1_000", 1001}, {" 8\n", 9}, {"-0", 1}};
+    } numbers[] = {{"5", 6},   {" 7", 8},       {"-1", 0},   {"+3", 4},
+                   {"007", 8}, {"1_000", 1001}, {" 8\n", 9}, {"-0", 1}};
     for (const auto &number : numbers) {
         CHECK_OK(set(store, "number", number.value));
         CHECK_INT(add(store, "number", 1), number.after);
         CHECK(get(store, "number") == std::to_string(number.after));
     }
-    const std::string others[] = {"",    "x",    "1x", "1.5", "0x10", "1 2", "--1", "9223372036854775808", "1_",
-                                  "1e3", "\xff", std::string("1\0", 2)};
+    const std::string others[] = {"",     "x",   "1x",   "1.5",
+                                  "0x10", "1 2", "--1",  "9223372036854775808",
+                                  "1_",   "1e3", "\xff", std::string("1\0", 2)};
     for (const std::string &other : others) {
         CHECK_OK(set(store, "number", other));
         check_add_refused(store, "number", 1);
@@ -280,7 +285,8 @@ void prefixes_nest(const rdzv_store *store) {
     uint64_t len = 0;
     CHECK_OK(rdzv_store_queue_len(store, "p/q/queue", &len));
     CHECK_INT(len, 1);
-    // Only what has the whole prefix, without it; numbers are of the whole store, as PrefixStore has it.
+    // Only what has the whole prefix, without it; numbers are of the whole store, as PrefixStore
+    // has it.
     std::vector<std::string> keys = list_keys(outer);
     std::sort(keys.begin(), keys.end());
     const std::vector<std::string> expected = {"k", "q/k", "q/n"};

@@ -1,4 +1,5 @@
-// One handle, many threads: nothing is lost, nobody is blocked by another's wait, and a cancel reaches everyone.
+// One handle, many threads: nothing is lost, nobody is blocked by another's wait, and a cancel
+// reaches everyone.
 #include <algorithm>
 #include <atomic>
 #include <set>
@@ -97,7 +98,8 @@ void races_have_one_winner(const Link &link) {
             CHECK_OK(rdzv_set_state(link.backend, DATA(mine), token, value.out(), &now, &has_set));
             states += has_set ? 1 : 0;
             next = has_set ? now : next.load();
-            CHECK_OK(rdzv_store_compare_set(link.store, key.c_str(), nullptr, 0, DATA(mine), value.out()));
+            CHECK_OK(rdzv_store_compare_set(link.store, key.c_str(), nullptr, 0, DATA(mine),
+                                            value.out()));
             keys += value.text() == mine ? 1 : 0;
             CHECK_OK(rdzv_store_delete_key(link.store, ("shared " + key).c_str(), &deleted));
             deletes += deleted ? 1 : 0;
@@ -110,7 +112,8 @@ void races_have_one_winner(const Link &link) {
     }
 }
 
-// More waiters than connections are kept: all are woken, and while they wait the handle serves everyone else.
+// More waiters than connections are kept: all are woken, and while they wait the handle serves
+// everyone else.
 void waiters_block_nobody_and_are_woken(const rdzv_store *store) {
     constexpr int kWaiters = 80;
     std::atomic<int> woken{0};
@@ -159,11 +162,21 @@ double cancelled_after(const rdzv_store *store) {
             const std::string barrier = "barrier " + std::to_string(index);
             rdzv_status status = RDZV_STATUS_OK;
             switch (index % 5) {
-                case 0: status = rdzv_store_get(handle, "never", value.out()); break;
-                case 1: status = rdzv_store_wait(handle, keys, 2, 60000); break;
-                case 2: status = rdzv_store_multi_get(handle, keys, 2, values.out()); break;
-                case 3: status = rdzv_store_queue_pop(handle, "never", true, value.out()); break;
-                default: status = rdzv_store_barrier(handle, barrier.c_str(), 2, 60000); break;
+                case 0:
+                    status = rdzv_store_get(handle, "never", value.out());
+                    break;
+                case 1:
+                    status = rdzv_store_wait(handle, keys, 2, 60000);
+                    break;
+                case 2:
+                    status = rdzv_store_multi_get(handle, keys, 2, values.out());
+                    break;
+                case 3:
+                    status = rdzv_store_queue_pop(handle, "never", true, value.out());
+                    break;
+                default:
+                    status = rdzv_store_barrier(handle, barrier.c_str(), 2, 60000);
+                    break;
             }
             back[static_cast<size_t>(index)] = cancelled.load()->ms();
             CHECK_STATUS(status, RDZV_STATUS_CANCELLED);

@@ -6,7 +6,8 @@
 
 namespace {
 
-// A deadline may be missed by this much. The machine may be busy: each case has some tries to be on time.
+// A deadline may be missed by this much. The machine may be busy: each case has some tries to be on
+// time.
 constexpr double kLate = 20;
 
 // Runs `call` until it takes from `least` to `least` + kLate milliseconds.
@@ -25,7 +26,8 @@ void check_on_time(double least, const std::function<void()> &call) {
     CHECK(!"the call ends at its deadline");
 }
 
-void check_timeout_names(const std::vector<std::string> &missing, const std::vector<std::string> &found) {
+void check_timeout_names(const std::vector<std::string> &missing,
+                         const std::vector<std::string> &found) {
     const std::string message = rdzv_last_error_message();
     CHECK_CONTAINS(message.c_str(), "timeout after ");
     CHECK_CONTAINS(message.c_str(), " ms");
@@ -61,10 +63,13 @@ void deadlines_are_kept(const rdzv_store *store) {
     });
     check_on_time(100, [&] {
         Bytes value;
-        CHECK_STATUS(rdzv_store_queue_pop(store, "no queue", true, value.out()), RDZV_STATUS_TIMEOUT);
+        CHECK_STATUS(rdzv_store_queue_pop(store, "no queue", true, value.out()),
+                     RDZV_STATUS_TIMEOUT);
         check_timeout_names({"no queue"}, {});
     });
-    check_on_time(100, [&] { CHECK_STATUS(wait(store, {"absent"}, RDZV_STORE_TIMEOUT), RDZV_STATUS_TIMEOUT); });
+    check_on_time(100, [&] {
+        CHECK_STATUS(wait(store, {"absent"}, RDZV_STORE_TIMEOUT), RDZV_STATUS_TIMEOUT);
+    });
     // A timeout of the call's own does not change the store's.
     uint64_t timeout_ms = 0;
     CHECK_OK(rdzv_store_timeout(store, &timeout_ms));
@@ -73,7 +78,8 @@ void deadlines_are_kept(const rdzv_store *store) {
 
 void only_missing_keys_are_named(const rdzv_store *store) {
     CHECK_OK(set(store, "here", "v"));
-    CHECK_STATUS(wait(store, {"here", "not here", "here", "nor here", "not here"}, 30), RDZV_STATUS_TIMEOUT);
+    CHECK_STATUS(wait(store, {"here", "not here", "here", "nor here", "not here"}, 30),
+                 RDZV_STATUS_TIMEOUT);
     check_timeout_names({"not here", "nor here"}, {"here"});
     // One of those that are waited for comes in time.
     std::thread setter([&] {
@@ -133,7 +139,10 @@ void what_is_waited_for_comes(const rdzv_store *store) {
         std::function<void()> wait;
         std::function<void()> come;
     } cases[] = {
-        {"wait and set", [&] { CHECK_OK(wait(store, {"come 1", "come 1"}, 20000)); },
+        {"wait and set",
+         [&] {
+             CHECK_OK(wait(store, {"come 1", "come 1"}, 20000));
+         },
          [&] { CHECK_OK(set(store, "come 1", "v")); }},
         {"get and empty value",
          [&] {
@@ -196,7 +205,8 @@ void what_is_waited_for_comes(const rdzv_store *store) {
     }
 }
 
-// A key that comes and goes while others are waited for was there; a failed compare_set wakes nobody.
+// A key that comes and goes while others are waited for was there; a failed compare_set wakes
+// nobody.
 void what_does_not_count_does_not_wake(const rdzv_store *store) {
     const Clock clock;
     std::thread other([&] {

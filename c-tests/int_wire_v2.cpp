@@ -1,5 +1,5 @@
-// Two processes on etcd v2: one uses the library, the other is curl, saying what PyTorch's EtcdStore and
-// EtcdRendezvousBackend say. Each reads what the other writes: state, keys, counters.
+// Two processes on etcd v2: one uses the library, the other is curl, saying what PyTorch's
+// EtcdStore and EtcdRendezvousBackend say. Each reads what the other writes: state, keys, counters.
 #include <sys/wait.h>
 
 #include <thread>
@@ -37,7 +37,8 @@ std::string store_path(const std::string &key) {
 }
 
 // PyTorch's write: the value as a form field.
-std::vector<std::string> put(const std::string &value, const std::vector<std::string> &fields = {}) {
+std::vector<std::string> put(const std::string &value,
+                             const std::vector<std::string> &fields = {}) {
     std::vector<std::string> arguments = {"-X", "PUT", "--data-urlencode", "value=" + value};
     for (const std::string &field : fields) {
         arguments.push_back("-d");
@@ -70,7 +71,8 @@ void states_alternate(const Link &link) {
     const long ttl = wire::number(seen.body, "ttl");
     CHECK(ttl <= 7200 && ttl > 7100);
     const std::string theirs = wire::base64("from curl");
-    const wire::Reply won = curl(kState, put(theirs, {"ttl=7200", "prevIndex=" + std::to_string(token)}));
+    const wire::Reply won =
+        curl(kState, put(theirs, {"ttl=7200", "prevIndex=" + std::to_string(token)}));
     CHECK_INT(won.status, 200);
     // The library's token is old now; it gets curl's state and token, and replaces that.
     CHECK_OK(rdzv_set_state(link.backend, DATA(text), token, state.out(), &token, &has_set));
@@ -84,7 +86,9 @@ void states_alternate(const Link &link) {
     CHECK_OK(rdzv_set_state(link.backend, DATA(text), token, state.out(), &token, &has_set));
     CHECK(has_set);
     CHECK_STR(value_of(curl(kState, {})).c_str(), wire::base64(text).c_str());
-    CHECK_INT(curl(kState, put(theirs, {"ttl=7200", "prevIndex=" + std::to_string(token_of(won))})).status, 412);
+    CHECK_INT(curl(kState, put(theirs, {"ttl=7200", "prevIndex=" + std::to_string(token_of(won))}))
+                  .status,
+              412);
     // Gone is gone, for both.
     CHECK_INT(curl(kState, {"-X", "DELETE"}).status, 200);
     CHECK_STATUS(rdzv_get_state(link.backend, state.out(), &token), RDZV_STATUS_NOT_FOUND);
@@ -94,7 +98,8 @@ void states_alternate(const Link &link) {
 }
 
 void keys_go_both_ways(const Link &link) {
-    const std::string values[] = {"plain", "", std::string("\0\x01\xfe\xff", 4), std::string(3000, '~')};
+    const std::string values[] = {"plain", "", std::string("\0\x01\xfe\xff", 4),
+                                  std::string(3000, '~')};
     for (const std::string &value : values) {
         CHECK_OK(set(link.store, "to curl", value));
         CHECK_STR(value_of(curl(store_path("to curl"), {})).c_str(), wire::base64(value).c_str());
@@ -113,7 +118,9 @@ void keys_go_both_ways(const Link &link) {
     // Prefixes are a part of the key, as in PrefixStore.
     rdzv_store *prefixed = nullptr;
     CHECK_OK(rdzv_store_with_prefix(link.store, "torch.rendezvous.wire.0", &prefixed));
-    CHECK_INT(curl(store_path("torch.rendezvous.wire.0/MASTER_ADDR"), put(wire::base64("10.0.0.1"))).status, 201);
+    CHECK_INT(curl(store_path("torch.rendezvous.wire.0/MASTER_ADDR"), put(wire::base64("10.0.0.1")))
+                  .status,
+              201);
     CHECK_OK(rdzv_store_get(prefixed, "MASTER_ADDR", read.out()));
     CHECK_TEXT(read, "10.0.0.1");
     rdzv_free_store(prefixed);
@@ -144,7 +151,8 @@ void waits_go_both_ways(const Link &link) {
 
 // EtcdStore.add: create, else read and replace under the value that was read.
 void curl_adds(const std::string &key, int amount) {
-    if (curl(store_path(key), put(wire::base64(std::to_string(amount)), {"prevExist=false"})).status == 201) {
+    if (curl(store_path(key), put(wire::base64(std::to_string(amount)), {"prevExist=false"}))
+            .status == 201) {
         return;
     }
     for (;;) {
@@ -155,7 +163,8 @@ void curl_adds(const std::string &key, int amount) {
             number++;
         }
         const std::string after = wire::base64(std::to_string(number + amount));
-        const wire::Reply reply = curl(store_path(key), put(after, {"prevValue=" + wire::form(before)}));
+        const wire::Reply reply =
+            curl(store_path(key), put(after, {"prevValue=" + wire::form(before)}));
         if (reply.status == 200) {
             return;
         }
@@ -182,7 +191,8 @@ void counters_are_exact_between_both(const Link &link) {
     CHECK(waitpid(library, &status, 0) == library && WIFEXITED(status) && WEXITSTATUS(status) == 0);
     CHECK_OK(rdzv_store_add(link.store, "counted by both", 0, &sum));
     CHECK_INT(sum, kRounds * 5);
-    CHECK_STR(value_of(curl(store_path("counted by both"), {})).c_str(), wire::base64(std::to_string(sum)).c_str());
+    CHECK_STR(value_of(curl(store_path("counted by both"), {})).c_str(),
+              wire::base64(std::to_string(sum)).c_str());
 }
 
 }  // namespace

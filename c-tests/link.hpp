@@ -13,34 +13,43 @@
 
 // Bytes that the library gives. out() frees what was there before.
 class Bytes {
-public:
+  public:
     Bytes() = default;
     Bytes(const Bytes &) = delete;
     Bytes &operator=(const Bytes &) = delete;
-    ~Bytes() { rdzv_bytes_free(&raw_); }
+    ~Bytes() {
+        rdzv_bytes_free(&raw_);
+    }
 
     rdzv_bytes *out() {
         rdzv_bytes_free(&raw_);
         return &raw_;
     }
-    const rdzv_bytes &raw() const { return raw_; }
-    std::string text() const { return std::string(reinterpret_cast<const char *>(raw_.data), raw_.len); }
+    const rdzv_bytes &raw() const {
+        return raw_;
+    }
+    std::string text() const {
+        return std::string(reinterpret_cast<const char *>(raw_.data), raw_.len);
+    }
 
-private:
+  private:
     rdzv_bytes raw_{nullptr, 0};
 };
 
-inline void check_text(const Bytes &actual, const std::string &text, const char *file, int line, const char *what) {
+inline void check_text(const Bytes &actual, const std::string &text, const char *file, int line,
+                       const char *what) {
     check_bytes(&actual.raw(), text.data(), text.size(), file, line, what);
 }
 
 // A list that the library gives.
 class List {
-public:
+  public:
     List() = default;
     List(const List &) = delete;
     List &operator=(const List &) = delete;
-    ~List() { rdzv_bytes_list_free(&raw_); }
+    ~List() {
+        rdzv_bytes_list_free(&raw_);
+    }
 
     rdzv_bytes_list *out() {
         rdzv_bytes_list_free(&raw_);
@@ -49,12 +58,13 @@ public:
     std::vector<std::string> texts() const {
         std::vector<std::string> texts;
         for (size_t index = 0; index < raw_.count; index++) {
-            texts.emplace_back(reinterpret_cast<const char *>(raw_.items[index].data), raw_.items[index].len);
+            texts.emplace_back(reinterpret_cast<const char *>(raw_.items[index].data),
+                               raw_.items[index].len);
         }
         return texts;
     }
 
-private:
+  private:
     rdzv_bytes_list raw_{nullptr, 0};
 };
 
@@ -66,8 +76,12 @@ struct Link {
     rdzv_backend *backend = nullptr;
     rdzv_store *store = nullptr;
 
-    explicit Link(const char *run_id = "dummy_run") { fixture_connect_run(run_id, &backend, &store); }
-    explicit Link(const rdzv_params *params) { CHECK_OK(rdzv_create_backend(params, &backend, &store)); }
+    explicit Link(const char *run_id = "dummy_run") {
+        fixture_connect_run(run_id, &backend, &store);
+    }
+    explicit Link(const rdzv_params *params) {
+        CHECK_OK(rdzv_create_backend(params, &backend, &store));
+    }
     Link(const Link &) = delete;
     Link &operator=(const Link &) = delete;
     ~Link() {
@@ -75,7 +89,9 @@ struct Link {
         rdzv_free_store(store);
     }
 
-    bool is_v2() const { return std::string(rdzv_backend_name(backend)) == "etcd-v2"; }
+    bool is_v2() const {
+        return std::string(rdzv_backend_name(backend)) == "etcd-v2";
+    }
 };
 
 inline rdzv_status set(const rdzv_store *store, const std::string &key, const std::string &value) {
@@ -91,22 +107,25 @@ inline std::vector<const char *> pointers(const std::vector<std::string> &keys) 
     return pointers;
 }
 
-inline rdzv_status wait(const rdzv_store *store, const std::vector<std::string> &keys, uint64_t timeout_ms) {
+inline rdzv_status wait(const rdzv_store *store, const std::vector<std::string> &keys,
+                        uint64_t timeout_ms) {
     return rdzv_store_wait(store, pointers(keys).data(), keys.size(), timeout_ms);
 }
 
-inline rdzv_status check(const rdzv_store *store, const std::vector<std::string> &keys, bool *present) {
+inline rdzv_status check(const rdzv_store *store, const std::vector<std::string> &keys,
+                         bool *present) {
     return rdzv_store_check(store, pointers(keys).data(), keys.size(), present);
 }
 
 // Milliseconds since it was made.
 class Clock {
-public:
+  public:
     double ms() const {
-        return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_).count();
+        return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_)
+            .count();
     }
 
-private:
+  private:
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 

@@ -1,4 +1,5 @@
-// A TCP proxy before the fixture's etcd that writes down every request: over which connection, and what it asks.
+// A TCP proxy before the fixture's etcd that writes down every request: over which connection, and
+// what it asks.
 #ifndef RDZV_TESTS_LOG_PROXY_HPP
 #define RDZV_TESTS_LOG_PROXY_HPP
 
@@ -13,9 +14,9 @@
 #include "raw_http.h"
 
 class LogProxy {
-public:
+  public:
     struct Request {
-        int connection;  // counted from 1, in the order in which they were opened
+        int connection;    // counted from 1, in the order in which they were opened
         std::string line;  // method and target
     };
 
@@ -43,7 +44,9 @@ public:
         close(listener_);
     }
 
-    std::string endpoint() const { return "127.0.0.1:" + std::to_string(port_); }
+    std::string endpoint() const {
+        return "127.0.0.1:" + std::to_string(port_);
+    }
 
     // The requests since the last call.
     std::vector<Request> take() {
@@ -53,7 +56,7 @@ public:
         return taken;
     }
 
-private:
+  private:
     // What one connection has sent and what of it is still to be read.
     struct Parser {
         std::string text;
@@ -83,7 +86,8 @@ private:
             }
             for (int side = 0; side < 2 && open; side++) {
                 if ((ready[side].revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
-                    open = pass(ready[side].fd, ready[1 - side].fd, side == 0 ? &parser : nullptr, connection);
+                    open = pass(ready[side].fd, ready[1 - side].fd, side == 0 ? &parser : nullptr,
+                                connection);
                 }
             }
         }
@@ -102,7 +106,8 @@ private:
             note(*parser, connection);
         }
         for (ssize_t sent = 0; sent < len;) {
-            const ssize_t part = send(to, some + sent, static_cast<size_t>(len - sent), MSG_NOSIGNAL);
+            const ssize_t part =
+                send(to, some + sent, static_cast<size_t>(len - sent), MSG_NOSIGNAL);
             if (part <= 0) {
                 return false;
             }
@@ -111,10 +116,12 @@ private:
         return true;
     }
 
-    // Takes whole requests off the front of what was sent. A request is noted as soon as its head is there.
+    // Takes whole requests off the front of what was sent. A request is noted as soon as its head
+    // is there.
     void note(Parser &parser, int connection) {
         for (;;) {
-            const size_t skipped = parser.body < parser.text.size() ? parser.body : parser.text.size();
+            const size_t skipped =
+                parser.body < parser.text.size() ? parser.body : parser.text.size();
             parser.text.erase(0, skipped);
             parser.body -= skipped;
             const size_t end = parser.text.find("\r\n\r\n");
@@ -139,7 +146,9 @@ private:
         CHECK(lower.find("transfer-encoding") == std::string::npos);
         const char name[] = "\r\ncontent-length:";
         const size_t at = lower.find(name);
-        return at == std::string::npos ? 0 : std::strtoul(lower.c_str() + at + sizeof name - 1, nullptr, 10);
+        return at == std::string::npos
+                   ? 0
+                   : std::strtoul(lower.c_str() + at + sizeof name - 1, nullptr, 10);
     }
 
     std::string endpoint_;

@@ -32,7 +32,8 @@ inline std::string form(const std::string &text) {
     for (const unsigned char byte : text) {
         char escaped[4];
         std::snprintf(escaped, sizeof escaped, "%%%02X", byte);
-        encoded += (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z')
+        encoded += (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
+                           (byte >= 'a' && byte <= 'z')
                        ? std::string(1, static_cast<char>(byte))
                        : std::string(escaped);
     }
@@ -45,7 +46,8 @@ struct Reply {
 };
 
 inline Reply send(const std::string &endpoint, const char *method, const std::string &target,
-                  const std::string &body = "", const char *type = "application/x-www-form-urlencoded") {
+                  const std::string &body = "",
+                  const char *type = "application/x-www-form-urlencoded") {
     raw_reply raw = raw_http(endpoint.c_str(), method, target.c_str(), type, body.c_str());
     Reply reply{raw.status, raw.body};
     free(raw.text);
@@ -74,7 +76,8 @@ inline long number(const std::string &json, const std::string &name) {
     return std::strtol(text->c_str(), nullptr, 10);
 }
 
-// A key and its value as base64: under v2 that is the very text in etcd, under v3 how the gateway shows raw bytes.
+// A key and its value as base64: under v2 that is the very text in etcd, under v3 how the gateway
+// shows raw bytes.
 struct Node {
     std::string base64;
     long ttl;  // seconds, 0 where it lives for ever
@@ -92,8 +95,8 @@ inline std::optional<Node> get(const std::string &endpoint, bool v2, const std::
         CHECK(value.has_value());
         return Node{*value, member(reply.body, "ttl") ? number(reply.body, "ttl") : 0};
     }
-    const Reply reply =
-        send(endpoint, "POST", "/v3/kv/range", "{\"key\":\"" + base64(path) + "\"}", "application/json");
+    const Reply reply = send(endpoint, "POST", "/v3/kv/range", "{\"key\":\"" + base64(path) + "\"}",
+                             "application/json");
     CHECK_INT(reply.status, 200);
     if (!member(reply.body, "create_revision")) {
         return std::nullopt;
@@ -101,8 +104,8 @@ inline std::optional<Node> get(const std::string &endpoint, bool v2, const std::
     const std::optional<std::string> lease = member(reply.body, "lease");
     long ttl = 0;
     if (lease) {
-        const Reply life =
-            send(endpoint, "POST", "/v3/lease/timetolive", "{\"ID\":\"" + *lease + "\"}", "application/json");
+        const Reply life = send(endpoint, "POST", "/v3/lease/timetolive",
+                                "{\"ID\":\"" + *lease + "\"}", "application/json");
         CHECK_INT(life.status, 200);
         ttl = number(life.body, "TTL");
     }
@@ -118,11 +121,13 @@ inline Reply put_v2(const std::string &endpoint, const std::string &path, const 
 // Deletes the key at `path`, and on v2 the directory.
 inline void remove(const std::string &endpoint, bool v2, const std::string &path) {
     if (v2) {
-        const int status = send(endpoint, "DELETE", "/v2/keys" + path + "?recursive=true&dir=true").status;
+        const int status =
+            send(endpoint, "DELETE", "/v2/keys" + path + "?recursive=true&dir=true").status;
         CHECK(status == 200 || status == 404);
     } else {
         const std::string body = "{\"key\":\"" + base64(path) + "\"}";
-        CHECK_INT(send(endpoint, "POST", "/v3/kv/deleterange", body, "application/json").status, 200);
+        CHECK_INT(send(endpoint, "POST", "/v3/kv/deleterange", body, "application/json").status,
+                  200);
     }
 }
 

@@ -1,6 +1,6 @@
 /*
- * The smallest use of the library: agree on a state, and exchange a value. Starts an etcd of its own unless
- * RDZV_ENDPOINT names one.
+ * The smallest use of the library: agree on a state, and exchange a value. Starts an etcd of its
+ * own unless RDZV_ENDPOINT names one.
  */
 #include <rdzv.h>
 #include <stdio.h>
@@ -9,7 +9,8 @@
 
 static void must(rdzv_status status) {
     if (status != RDZV_STATUS_OK) {
-        fprintf(stderr, "hello: %s: %s %s\n", rdzv_status_name(status), rdzv_last_error_message(), rdzv_last_error_cause());
+        fprintf(stderr, "hello: %s: %s %s\n", rdzv_status_name(status), rdzv_last_error_message(),
+                rdzv_last_error_cause());
         exit(1);
     }
 }
@@ -31,8 +32,10 @@ int main(void) {
     must(rdzv_create_params("etcd", endpoint, "hello", 1, 1, &params));
     must(rdzv_create_backend(params, &backend, &store));
 
-    must(rdzv_set_state(backend, (const uint8_t *)state, strlen(state), 0, &value, &token, &has_set));
-    printf("%s: %s the state '%s'\n", rdzv_backend_name(backend), has_set ? "created" : "found", (char *)value.data);
+    must(rdzv_set_state(backend, (const uint8_t *)state, strlen(state), 0, &value, &token,
+                        &has_set));
+    printf("%s: %s the state '%s'\n", rdzv_backend_name(backend), has_set ? "created" : "found",
+           (char *)value.data);
     rdzv_bytes_free(&value);
 
     must(rdzv_store_set(store, "address", (const uint8_t *)address, strlen(address)));

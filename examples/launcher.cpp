@@ -1,19 +1,18 @@
-// A training launcher in small. N worker processes, which know nothing of each other but a run id and where etcd is,
-// take ranks by the rendezvous handler, tell each other their addresses through the store that comes with them, count
-// themselves, meet at a barrier, and leave.
+// A training launcher in small. N worker processes, which know nothing of each other but a run id
+// and where etcd is, take ranks by the rendezvous handler, tell each other their addresses through
+// the store that comes with them, count themselves, meet at a barrier, and leave.
 //
-//   launcher [N]      N workers, 4 if not given. Starts an etcd of its own unless RDZV_ENDPOINT names one.
+//   launcher [N]      N workers, 4 if not given. Starts an etcd of its own unless RDZV_ENDPOINT
+//   names one.
 //
-// Exits with 0, or with 1 and the reason. Each worker is this program again, as `launcher --worker …`: a process of its
-// own, as it would be on another machine.
-#include <rdzv.hpp>
+// Exits with 0, or with 1 and the reason. Each worker is this program again, as `launcher --worker
+// …`: a process of its own, as it would be on another machine.
+#include <arpa/inet.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <arpa/inet.h>
 
 #include <cerrno>
 #include <chrono>
@@ -23,6 +22,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <rdzv.hpp>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -38,18 +38,21 @@ constexpr int kMostWorkers = 1000;
 rdzv::Params params_of(const std::string &endpoint, const std::string &run_id, int workers) {
     rdzv::Params params("etcd", endpoint, run_id, workers, workers);
     // All are on this host, and nothing of a run is left in etcd for long.
-    params.set_config("local_addr=localhost,join_timeout=60,store_timeout=60,ttl=600,store_ttl=600");
+    params.set_config(
+        "local_addr=localhost,join_timeout=60,store_timeout=60,ttl=600,store_ttl=600");
     return params;
 }
 
-// An address that the others could connect to: a listening socket that stays open as long as this process.
+// An address that the others could connect to: a listening socket that stays open as long as this
+// process.
 std::string listen_somewhere() {
     sockaddr_in address{};
     socklen_t len = sizeof address;
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (listener < 0 || bind(listener, reinterpret_cast<sockaddr *>(&address), len) != 0 || listen(listener, 16) != 0 ||
+    if (listener < 0 || bind(listener, reinterpret_cast<sockaddr *>(&address), len) != 0 ||
+        listen(listener, 16) != 0 ||
         getsockname(listener, reinterpret_cast<sockaddr *>(&address), &len) != 0) {
         throw std::runtime_error("no port to listen on");
     }
@@ -63,23 +66,26 @@ int work(const std::string &endpoint, const std::string &run_id, int workers) {
     const rdzv::Handler handler(params_of(endpoint, run_id, workers));
     const auto [rank, world_size, round, store] = handler.next_rendezvous();
 
-    // The addresses: everyone tells its own and reads all the others', waiting for those that are not there yet.
+    // The addresses: everyone tells its own and reads all the others', waiting for those that are
+    // not there yet.
     store.set("address/" + std::to_string(rank), address);
     for (uint64_t other = 0; other < world_size; other++) {
         store.get("address/" + std::to_string(other));
     }
-    const double joined_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+    const double joined_ms =
+        std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 
     store.add("count", 1);
     char row[128];
-    std::snprintf(row, sizeof row, "%-4d  %-8d  %-21s  %7.1f ms", static_cast<int>(rank), static_cast<int>(getpid()),
-                  address.c_str(), joined_ms);
+    std::snprintf(row, sizeof row, "%-4d  %-8d  %-21s  %7.1f ms", static_cast<int>(rank),
+                  static_cast<int>(getpid()), address.c_str(), joined_ms);
     store.set("row/" + std::to_string(rank), row);
     store.barrier("end", world_size, kTimeout);
     // Behind the barrier all have counted.
     const int64_t count = store.add("count", 0);
     if (count != workers) {
-        throw std::runtime_error("counted " + std::to_string(count) + " workers, not " + std::to_string(workers));
+        throw std::runtime_error("counted " + std::to_string(count) + " workers, not " +
+                                 std::to_string(workers));
     }
     return 0;
 }
@@ -98,8 +104,8 @@ sigset_t interrupts() {
     return set;
 }
 
-// Ctrl-C ends the program at once, whatever it is waiting for: a thread of its own waits for nothing else. The workers
-// end with the launcher.
+// Ctrl-C ends the program at once, whatever it is waiting for: a thread of its own waits for
+// nothing else. The workers end with the launcher.
 void end_when_interrupted() {
     const sigset_t set = interrupts();
     pthread_sigmask(SIG_BLOCK, &set, nullptr);
@@ -138,7 +144,7 @@ pid_t spawn(const std::vector<std::string> &arguments) {
 
 // The worker processes. What is left of them ends with this object.
 class Workers {
-public:
+  public:
     ~Workers() {
         for (const auto &worker : running_) {
             kill(worker.first, SIGKILL);
@@ -148,7 +154,9 @@ public:
         }
     }
 
-    void add(pid_t pid) { running_.emplace(pid, running_.size()); }
+    void add(pid_t pid) {
+        running_.emplace(pid, running_.size());
+    }
 
     // Until all have ended, or the first has failed.
     void wait() {
@@ -165,7 +173,8 @@ public:
             const size_t index = worker->second;
             running_.erase(worker);
             if (WIFSIGNALED(status)) {
-                throw std::runtime_error("worker " + std::to_string(index) + " was ended by signal " +
+                throw std::runtime_error("worker " + std::to_string(index) +
+                                         " was ended by signal " +
                                          std::to_string(WTERMSIG(status)));
             }
             if (WEXITSTATUS(status) != 0) {
@@ -174,7 +183,7 @@ public:
         }
     }
 
-private:
+  private:
     std::map<pid_t, size_t> running_;
 };
 
@@ -193,7 +202,8 @@ int launch(int workers) {
         std::printf("started etcd %s at %s\n", server->version().c_str(), endpoint.c_str());
     }
     // A run id of its own, so that nothing of an earlier run is met.
-    const std::string run_id = "launcher-" + std::to_string(getpid()) + "-" + std::to_string(std::time(nullptr));
+    const std::string run_id =
+        "launcher-" + std::to_string(getpid()) + "-" + std::to_string(std::time(nullptr));
     // First of all, so that an etcd that cannot be reached is told once.
     const auto [backend, store] = rdzv::create_backend(params_of(endpoint, run_id, workers));
     std::printf("run %s over %s, %d workers\n\n", run_id.c_str(), backend.name().c_str(), workers);
@@ -209,7 +219,8 @@ int launch(int workers) {
     std::printf("rank  pid       address                time to join\n");
     for (int rank = 0; rank < workers; rank++) {
         const rdzv::Bytes row = told.get("row/" + std::to_string(rank));
-        std::printf("%.*s\n", static_cast<int>(row.size()), reinterpret_cast<const char *>(row.data()));
+        std::printf("%.*s\n", static_cast<int>(row.size()),
+                    reinterpret_cast<const char *>(row.data()));
     }
     std::printf("\nall %d have met and left\n", workers);
     return 0;
@@ -219,8 +230,8 @@ int number_of_workers(const char *text) {
     char *end = nullptr;
     const long number = std::strtol(text, &end, 10);
     if (end == text || *end != '\0' || number < 1 || number > kMostWorkers) {
-        throw std::runtime_error("the number of workers is from 1 to " + std::to_string(kMostWorkers) + ", not '" +
-                                 text + "'");
+        throw std::runtime_error("the number of workers is from 1 to " +
+                                 std::to_string(kMostWorkers) + ", not '" + text + "'");
     }
     return static_cast<int>(number);
 }
@@ -247,7 +258,8 @@ int main(int argc, char **argv) {
         server.reset();
         return result;
     } catch (const rdzv::Error &error) {
-        return fail(is_worker ? "worker" : "launcher", rdzv::status_name(error.status()) + ": " + error.what());
+        return fail(is_worker ? "worker" : "launcher",
+                    rdzv::status_name(error.status()) + ": " + error.what());
     } catch (const std::exception &error) {
         return fail(is_worker ? "worker" : "launcher", error.what());
     }

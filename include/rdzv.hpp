@@ -1,8 +1,9 @@
-// librdzv from C++17: handles that free themselves, exceptions for failures, std::optional for absence.
+// librdzv from C++17: handles that free themselves, exceptions for failures, std::optional for
+// absence.
 //
-// Header-only, over rdzv.h, whose opening comment holds the conventions: what may be called from which thread, what a
-// timeout of zero means (now or never), how a handle lives through fork(). What a call does is told there, at the C
-// function of the same name; here is only what differs.
+// Header-only, over rdzv.h, whose opening comment holds the conventions: what may be called from
+// which thread, what a timeout of zero means (now or never), how a handle lives through fork().
+// What a call does is told there, at the C function of the same name; here is only what differs.
 //
 //   rdzv::Params params("etcd-v2", "localhost:2379", "my_run", 1, 4);
 //   auto [backend, store] = rdzv::create_backend(params);
@@ -12,8 +13,9 @@
 //   rdzv::Handler handler(params);
 //   auto [rank, world_size, round, round_store] = handler.next_rendezvous();
 //
-// Every handle can be moved and not copied. One that was moved from is empty: it may be assigned to or destroyed, and
-// any other call on it throws rdzv::Error with RDZV_STATUS_NULL_ARGUMENT. Destroying a handle never throws.
+// Every handle can be moved and not copied. One that was moved from is empty: it may be assigned to
+// or destroyed, and any other call on it throws rdzv::Error with RDZV_STATUS_NULL_ARGUMENT.
+// Destroying a handle never throws.
 #ifndef RDZV_HPP
 #define RDZV_HPP
 
@@ -22,9 +24,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -42,7 +42,7 @@ using Bytes = std::vector<std::uint8_t>;
 
 /// A call failed. what() is the message followed by the cause.
 class Error : public std::runtime_error {
-public:
+  public:
     Error(Status status, std::string message, std::string cause = {})
         : std::runtime_error(cause.empty() ? message : message + " (" + cause + ")"),
           status_(status),
@@ -50,13 +50,20 @@ public:
           cause_(std::move(cause)) {}
 
     /// What to do next depends on it.
-    Status status() const noexcept { return status_; }
+    Status status() const noexcept {
+        return status_;
+    }
     /// One sentence.
-    const std::string &message() const noexcept { return message_; }
-    /// Operation, key, endpoint and what the socket or etcd said; "" where the message stands alone.
-    const std::string &cause() const noexcept { return cause_; }
+    const std::string &message() const noexcept {
+        return message_;
+    }
+    /// Operation, key, endpoint and what the socket or etcd said; "" where the message stands
+    /// alone.
+    const std::string &cause() const noexcept {
+        return cause_;
+    }
 
-private:
+  private:
     Status status_;
     std::string message_;
     std::string cause_;
@@ -64,7 +71,7 @@ private:
 
 /// A value, as it goes in: any run of bytes, borrowed for the call.
 class BytesView {
-public:
+  public:
     BytesView() noexcept = default;
     BytesView(const std::uint8_t *data, std::size_t size) noexcept : data_(data), size_(size) {}
     BytesView(const Bytes &bytes) noexcept : BytesView(bytes.data(), bytes.size()) {}
@@ -73,10 +80,14 @@ public:
     BytesView(const std::string &text) noexcept : BytesView(std::string_view(text)) {}
     BytesView(const char *text) noexcept : BytesView(std::string_view(text)) {}
 
-    const std::uint8_t *data() const noexcept { return data_; }
-    std::size_t size() const noexcept { return size_; }
+    const std::uint8_t *data() const noexcept {
+        return data_;
+    }
+    std::size_t size() const noexcept {
+        return size_;
+    }
 
-private:
+  private:
     const std::uint8_t *data_ = nullptr;
     std::size_t size_ = 0;
 };
@@ -106,7 +117,8 @@ inline bool found(Status status) {
 /// For C, which would take a text with a NUL in it for a shorter one.
 inline std::string text(std::string_view view, const char *name) {
     if (view.find('\0') != std::string_view::npos) {
-        throw Error(RDZV_STATUS_INVALID_ARGUMENT, std::string("the argument '") + name + "' must not contain a NUL");
+        throw Error(RDZV_STATUS_INVALID_ARGUMENT,
+                    std::string("the argument '") + name + "' must not contain a NUL");
     }
     return std::string(view);
 }
@@ -137,34 +149,47 @@ inline std::uint64_t milliseconds(std::chrono::milliseconds timeout) {
 
 inline std::chrono::milliseconds duration(std::uint64_t milliseconds) {
     constexpr auto longest = static_cast<std::uint64_t>(std::chrono::milliseconds::max().count());
-    return std::chrono::milliseconds(static_cast<std::int64_t>(milliseconds < longest ? milliseconds : longest));
+    return std::chrono::milliseconds(
+        static_cast<std::int64_t>(milliseconds < longest ? milliseconds : longest));
 }
 
 /// Takes bytes out of the library, and frees them.
 class Output {
-public:
+  public:
     Output() noexcept = default;
     Output(const Output &) = delete;
     Output &operator=(const Output &) = delete;
-    ~Output() { rdzv_bytes_free(&bytes_); }
+    ~Output() {
+        rdzv_bytes_free(&bytes_);
+    }
 
-    rdzv_bytes *out() noexcept { return &bytes_; }
-    Bytes bytes() const { return Bytes(bytes_.data, bytes_.data + bytes_.len); }
-    std::string string() const { return std::string(reinterpret_cast<const char *>(bytes_.data), bytes_.len); }
+    rdzv_bytes *out() noexcept {
+        return &bytes_;
+    }
+    Bytes bytes() const {
+        return Bytes(bytes_.data, bytes_.data + bytes_.len);
+    }
+    std::string string() const {
+        return std::string(reinterpret_cast<const char *>(bytes_.data), bytes_.len);
+    }
 
-private:
+  private:
     rdzv_bytes bytes_{nullptr, 0};
 };
 
 /// Takes a list out of the library, and frees it.
 class OutputList {
-public:
+  public:
     OutputList() noexcept = default;
     OutputList(const OutputList &) = delete;
     OutputList &operator=(const OutputList &) = delete;
-    ~OutputList() { rdzv_bytes_list_free(&list_); }
+    ~OutputList() {
+        rdzv_bytes_list_free(&list_);
+    }
 
-    rdzv_bytes_list *out() noexcept { return &list_; }
+    rdzv_bytes_list *out() noexcept {
+        return &list_;
+    }
 
     /// The items, each made from its bytes by `Item`'s constructor from two iterators.
     template <typename Item>
@@ -178,17 +203,29 @@ public:
         return items;
     }
 
-private:
+  private:
     rdzv_bytes_list list_{nullptr, 0};
 };
 
 struct Free {
-    void operator()(rdzv_params *params) const noexcept { rdzv_free_params(params); }
-    void operator()(rdzv_backend *backend) const noexcept { rdzv_free_backend(backend); }
-    void operator()(rdzv_store *store) const noexcept { rdzv_free_store(store); }
-    void operator()(rdzv_handler *handler) const noexcept { rdzv_free_handler(handler); }
-    void operator()(rdzv_server_options *options) const noexcept { rdzv_free_server_options(options); }
-    void operator()(rdzv_server *server) const noexcept { rdzv_free_server(server); }
+    void operator()(rdzv_params *params) const noexcept {
+        rdzv_free_params(params);
+    }
+    void operator()(rdzv_backend *backend) const noexcept {
+        rdzv_free_backend(backend);
+    }
+    void operator()(rdzv_store *store) const noexcept {
+        rdzv_free_store(store);
+    }
+    void operator()(rdzv_handler *handler) const noexcept {
+        rdzv_free_handler(handler);
+    }
+    void operator()(rdzv_server_options *options) const noexcept {
+        rdzv_free_server_options(options);
+    }
+    void operator()(rdzv_server *server) const noexcept {
+        rdzv_free_server(server);
+    }
 };
 
 template <typename T>
@@ -208,19 +245,20 @@ inline std::string status_name(Status status) {
 
 /// The parameters of a rendezvous. Changing them must not overlap with any other call on them.
 class Params {
-public:
-    Params(std::string_view backend, std::string_view endpoint, std::string_view run_id, std::int64_t min_nodes,
-           std::int64_t max_nodes) {
+  public:
+    Params(std::string_view backend, std::string_view endpoint, std::string_view run_id,
+           std::int64_t min_nodes, std::int64_t max_nodes) {
         rdzv_params *params = nullptr;
-        detail::check(rdzv_create_params(detail::text(backend, "backend").c_str(),
-                                         detail::text(endpoint, "endpoint").c_str(),
-                                         detail::text(run_id, "run_id").c_str(), min_nodes, max_nodes, &params));
+        detail::check(rdzv_create_params(
+            detail::text(backend, "backend").c_str(), detail::text(endpoint, "endpoint").c_str(),
+            detail::text(run_id, "run_id").c_str(), min_nodes, max_nodes, &params));
         handle_.reset(params);
     }
 
     /// Sets an option; the README lists them.
     Params &set(std::string_view key, std::string_view value) {
-        detail::check(rdzv_params_set(handle(), detail::key(key).c_str(), detail::text(value, "value").c_str()));
+        detail::check(rdzv_params_set(handle(), detail::key(key).c_str(),
+                                      detail::text(value, "value").c_str()));
         return *this;
     }
 
@@ -246,9 +284,11 @@ public:
     }
 
     /// For calls of the C API; stays owned by this object.
-    rdzv_params *handle() const noexcept { return handle_.get(); }
+    rdzv_params *handle() const noexcept {
+        return handle_.get();
+    }
 
-private:
+  private:
     detail::Handle<rdzv_params> handle_;
 };
 
@@ -258,7 +298,8 @@ struct State {
     std::uint64_t token = 0;
 };
 
-/// What is stored after an attempt to replace the state: with `has_set` the caller's own, else who was there first.
+/// What is stored after an attempt to replace the state: with `has_set` the caller's own, else who
+/// was there first.
 struct SetState {
     Bytes value;
     std::uint64_t token = 0;
@@ -267,12 +308,14 @@ struct SetState {
 
 /// The state of one run. One object serves many threads at once.
 class Backend {
-public:
+  public:
     /// Takes over what rdzv_create_backend() gave.
     explicit Backend(rdzv_backend *backend) noexcept : handle_(backend) {}
 
     /// "etcd-v2" or "etcd-v3".
-    std::string name() const { return rdzv_backend_name(handle()); }
+    std::string name() const {
+        return rdzv_backend_name(handle());
+    }
 
     /// The state; nothing where there is none.
     std::optional<State> get_state() const {
@@ -285,37 +328,44 @@ public:
         return state;
     }
 
-    /// Replaces the state if `token` is current, or with 0 creates it if there is none. Nothing where `token` is not 0
-    /// and the state has vanished.
+    /// Replaces the state if `token` is current, or with 0 creates it if there is none. Nothing
+    /// where `token` is not 0 and the state has vanished.
     std::optional<SetState> set_state(BytesView state, std::uint64_t token = 0) const {
         detail::Output value;
         SetState result;
-        if (!detail::found(rdzv_set_state(handle(), state.data(), state.size(), token, value.out(), &result.token,
-                                          &result.has_set))) {
+        if (!detail::found(rdzv_set_state(handle(), state.data(), state.size(), token, value.out(),
+                                          &result.token, &result.has_set))) {
             return std::nullopt;
         }
         result.value = value.bytes();
         return result;
     }
 
-    /// Ends the calls blocked on this object and all later ones with RDZV_STATUS_CANCELLED. For good.
-    void cancel() const noexcept { rdzv_backend_cancel(handle()); }
+    /// Ends the calls blocked on this object and all later ones with RDZV_STATUS_CANCELLED. For
+    /// good.
+    void cancel() const noexcept {
+        rdzv_backend_cancel(handle());
+    }
 
     /// For calls of the C API; stays owned by this object.
-    rdzv_backend *handle() const noexcept { return handle_.get(); }
+    rdzv_backend *handle() const noexcept {
+        return handle_.get();
+    }
 
-private:
+  private:
     detail::Handle<rdzv_backend> handle_;
 };
 
-/// The key/value store. One object serves many threads at once, and a thread that waits blocks no other.
+/// The key/value store. One object serves many threads at once, and a thread that waits blocks no
+/// other.
 class Store {
-public:
+  public:
     /// Takes over what rdzv_create_backend(), rdzv_store_clone() or rdzv_store_with_prefix() gave.
     explicit Store(rdzv_store *store) noexcept : handle_(store) {}
 
     void set(std::string_view key, BytesView value) const {
-        detail::check(rdzv_store_set(handle(), detail::key(key).c_str(), value.data(), value.size()));
+        detail::check(
+            rdzv_store_set(handle(), detail::key(key).c_str(), value.data(), value.size()));
     }
 
     /// Waits for the key, for at most timeout(), and reads it.
@@ -335,13 +385,15 @@ public:
     /// Returns what the key holds then.
     Bytes compare_set(std::string_view key, BytesView expected, BytesView desired) const {
         detail::Output value;
-        detail::check(rdzv_store_compare_set(handle(), detail::key(key).c_str(), expected.data(), expected.size(),
-                                             desired.data(), desired.size(), value.out()));
+        detail::check(rdzv_store_compare_set(handle(), detail::key(key).c_str(), expected.data(),
+                                             expected.size(), desired.data(), desired.size(),
+                                             value.out()));
         return value.bytes();
     }
 
     void append(std::string_view key, BytesView value) const {
-        detail::check(rdzv_store_append(handle(), detail::key(key).c_str(), value.data(), value.size()));
+        detail::check(
+            rdzv_store_append(handle(), detail::key(key).c_str(), value.data(), value.size()));
     }
 
     /// Whether there was such a key.
@@ -352,7 +404,9 @@ public:
     }
 
     /// Waits for all keys, for at most timeout().
-    void wait(const std::vector<std::string> &keys) const { wait_ms(keys, RDZV_STORE_TIMEOUT); }
+    void wait(const std::vector<std::string> &keys) const {
+        wait_ms(keys, RDZV_STORE_TIMEOUT);
+    }
 
     void wait(const std::vector<std::string> &keys, std::chrono::milliseconds timeout) const {
         wait_ms(keys, detail::milliseconds(timeout));
@@ -370,7 +424,8 @@ public:
     std::vector<Bytes> multi_get(const std::vector<std::string> &keys) const {
         detail::OutputList values;
         const std::vector<const char *> pointers = detail::keys(keys);
-        detail::check(rdzv_store_multi_get(handle(), pointers.data(), pointers.size(), values.out()));
+        detail::check(
+            rdzv_store_multi_get(handle(), pointers.data(), pointers.size(), values.out()));
         return values.items<Bytes>();
     }
 
@@ -386,7 +441,8 @@ public:
             // An rdzv_bytes that goes in is not written to.
             borrowed.push_back({const_cast<std::uint8_t *>(value.data()), value.size()});
         }
-        detail::check(rdzv_store_multi_set(handle(), pointers.data(), borrowed.data(), borrowed.size()));
+        detail::check(
+            rdzv_store_multi_set(handle(), pointers.data(), borrowed.data(), borrowed.size()));
     }
 
     std::uint64_t num_keys() const {
@@ -402,7 +458,8 @@ public:
     }
 
     void queue_push(std::string_view key, BytesView value) const {
-        detail::check(rdzv_store_queue_push(handle(), detail::key(key).c_str(), value.data(), value.size()));
+        detail::check(
+            rdzv_store_queue_push(handle(), detail::key(key).c_str(), value.data(), value.size()));
     }
 
     /// Takes the first value of the queue, waiting for one for at most timeout().
@@ -415,7 +472,8 @@ public:
     /// Takes the first value of the queue; nothing where it is empty.
     std::optional<Bytes> try_queue_pop(std::string_view key) const {
         detail::Output value;
-        if (!detail::found(rdzv_store_queue_pop(handle(), detail::key(key).c_str(), false, value.out()))) {
+        if (!detail::found(
+                rdzv_store_queue_pop(handle(), detail::key(key).c_str(), false, value.out()))) {
             return std::nullopt;
         }
         return value.bytes();
@@ -429,12 +487,14 @@ public:
 
     /// Waits until `world_size` callers are there, for at most timeout().
     void barrier(std::string_view key, std::uint64_t world_size) const {
-        detail::check(rdzv_store_barrier(handle(), detail::key(key).c_str(), world_size, RDZV_STORE_TIMEOUT));
+        detail::check(
+            rdzv_store_barrier(handle(), detail::key(key).c_str(), world_size, RDZV_STORE_TIMEOUT));
     }
 
-    void barrier(std::string_view key, std::uint64_t world_size, std::chrono::milliseconds timeout) const {
-        detail::check(
-            rdzv_store_barrier(handle(), detail::key(key).c_str(), world_size, detail::milliseconds(timeout)));
+    void barrier(std::string_view key, std::uint64_t world_size,
+                 std::chrono::milliseconds timeout) const {
+        detail::check(rdzv_store_barrier(handle(), detail::key(key).c_str(), world_size,
+                                         detail::milliseconds(timeout)));
     }
 
     void set_timeout(std::chrono::milliseconds timeout) const {
@@ -457,17 +517,23 @@ public:
     /// A clone whose keys all have `prefix` and a "/" put before them.
     Store with_prefix(std::string_view prefix) const {
         rdzv_store *store = nullptr;
-        detail::check(rdzv_store_with_prefix(handle(), detail::text(prefix, "prefix").c_str(), &store));
+        detail::check(
+            rdzv_store_with_prefix(handle(), detail::text(prefix, "prefix").c_str(), &store));
         return Store(store);
     }
 
-    /// Ends the calls blocked on this object and all later ones with RDZV_STATUS_CANCELLED. For good.
-    void cancel() const noexcept { rdzv_store_cancel(handle()); }
+    /// Ends the calls blocked on this object and all later ones with RDZV_STATUS_CANCELLED. For
+    /// good.
+    void cancel() const noexcept {
+        rdzv_store_cancel(handle());
+    }
 
     /// For calls of the C API; stays owned by this object.
-    rdzv_store *handle() const noexcept { return handle_.get(); }
+    rdzv_store *handle() const noexcept {
+        return handle_.get();
+    }
 
-private:
+  private:
     void wait_ms(const std::vector<std::string> &keys, std::uint64_t timeout_ms) const {
         const std::vector<const char *> pointers = detail::keys(keys);
         detail::check(rdzv_store_wait(handle(), pointers.data(), pointers.size(), timeout_ms));
@@ -490,109 +556,9 @@ inline BackendAndStore create_backend(const Params &params) {
     return {Backend(backend), Store(store)};
 }
 
-/// What Handler::next_rendezvous() gives: this node's place in a round, and the round's store.
-struct Rendezvous {
-    std::uint64_t rank = 0;
-    std::uint64_t world_size = 0;
-    std::uint64_t round = 0;
-    Store store;
-};
-
-/// Receives an event's kind (RDZV_EVENT_JOINED …) and the event as a JSON object, on the thread that notices it: the
-/// one that joins, or the heartbeats' own. What it may call is told at rdzv_event_callback.
-using EventCallback = std::function<void(std::int32_t, std::string_view)>;
-
-/// One node of a run, which joins its rounds. One object serves many threads at once, of which one at a time may join
-/// or shut down. Destroying it ends its heartbeats and leaves the run open.
-class Handler {
-public:
-    /// Connects to etcd; joins nothing yet.
-    explicit Handler(const Params &params) {
-        rdzv_handler *handler = nullptr;
-        detail::check(rdzv_create_handler(params.handle(), &handler));
-        handle_.reset(handler);
-    }
-
-    Handler(Handler &&other) noexcept = default;
-    Handler &operator=(Handler &&other) noexcept {
-        // The old handler first: until it is freed it may call the old callback.
-        handle_ = std::move(other.handle_);
-        callback_ = std::move(other.callback_);
-        return *this;
-    }
-
-    /// Leaves the round that this node is in, if any, and waits until the next one is complete. Throws with
-    /// RDZV_STATUS_CLOSED where the run is closed, and with RDZV_STATUS_TIMEOUT where too few nodes came.
-    Rendezvous next_rendezvous() const {
-        rdzv_rendezvous_info info{0, 0, 0};
-        rdzv_store *store = nullptr;
-        detail::check(rdzv_next_rendezvous(handle(), &info, &store));
-        return {info.rank, info.world_size, info.round, Store(store)};
-    }
-
-    bool is_closed() const {
-        bool is_closed = false;
-        detail::check(rdzv_handler_is_closed(handle(), &is_closed));
-        return is_closed;
-    }
-
-    /// Ends the run for every node.
-    void set_closed() const { detail::check(rdzv_handler_set_closed(handle())); }
-
-    /// Not 0 means that this node should join again, so that those who wait get in.
-    std::uint64_t num_nodes_waiting() const {
-        std::uint64_t count = 0;
-        detail::check(rdzv_handler_num_nodes_waiting(handle(), &count));
-        return count;
-    }
-
-    std::string run_id() const { return rdzv_handler_run_id(handle()); }
-
-    /// Ends the heartbeats and closes the run; false where it could not be closed.
-    bool shutdown() const {
-        bool has_closed = false;
-        detail::check(rdzv_handler_shutdown(handle(), &has_closed));
-        return has_closed;
-    }
-
-    /// What this node knows of the run, as a JSON object.
-    std::string status_json() const {
-        detail::Output json;
-        detail::check(rdzv_handler_status_json(handle(), json.out()));
-        return json.string();
-    }
-
-    /// Has `callback` told of what happens in the run; an empty one switches that off. What it throws is dropped. Not
-    /// from two threads at once.
-    void set_event_callback(EventCallback callback) {
-        auto next = callback ? std::make_unique<EventCallback>(std::move(callback)) : nullptr;
-        detail::check(rdzv_handler_set_event_callback(handle(), next ? &Handler::event : nullptr, next.get()));
-        // From here on the library does not call the old one.
-        callback_ = std::move(next);
-    }
-
-    /// Ends the calls blocked on this object and all later ones with RDZV_STATUS_CANCELLED, for good; heartbeats go on.
-    void cancel() const noexcept { rdzv_handler_cancel(handle()); }
-
-    /// For calls of the C API; stays owned by this object.
-    rdzv_handler *handle() const noexcept { return handle_.get(); }
-
-private:
-    static void event(std::int32_t kind, const char *json, void *user_data) noexcept {
-        try {
-            (*static_cast<EventCallback *>(user_data))(kind, json);
-        } catch (...) {
-            // The library is C: nothing may pass through it.
-        }
-    }
-
-    // Destroyed after the handler, which calls it.
-    std::unique_ptr<EventCallback> callback_;
-    detail::Handle<rdzv_handler> handle_;
-};
-
 }  // namespace rdzv
 
+#include <rdzv/handler.hpp>
 #include <rdzv/log.hpp>
 #include <rdzv/server.hpp>
 

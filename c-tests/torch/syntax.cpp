@@ -1,5 +1,6 @@
-// The adaptor compiles against these headers, and leaves no virtual function of this libtorch's c10d::Store open. For
-// the helpers for Gloo, whose headers no wheel has, those of libgloo-dev stand in.
+// The adaptor compiles against these headers, and leaves no virtual function of this libtorch's
+// c10d::Store open. For the helpers for Gloo, whose headers no wheel has, those of libgloo-dev
+// stand in.
 #define USE_C10D_GLOO
 #include <rdzv/c10d_store.hpp>
 //

@@ -1,7 +1,8 @@
 // A C++ node of a run, driven by lines on its standard input; node.py is the same in Python.
 //
-//   torch_handler_node API ENDPOINT RUN_ID MIN MAX ADDRESS    a node, whose groups listen at ADDRESS
-//   torch_handler_node API serve                              an etcd until the input ends; prints its endpoint
+//   torch_handler_node API ENDPOINT RUN_ID MIN MAX ADDRESS    a node, whose groups listen at
+//   ADDRESS torch_handler_node API serve                              an etcd until the input ends;
+//   prints its endpoint
 //
 // Says "ready" and answers each line with one:
 //   join      "joined RANK WORLD_SIZE ROUND MILLISECONDS", or "closed"

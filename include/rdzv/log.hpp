@@ -2,15 +2,16 @@
 #ifndef RDZV_LOG_HPP
 #define RDZV_LOG_HPP
 
-#include <rdzv.hpp>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <rdzv.hpp>
 #include <string_view>
 
 namespace rdzv {
 
-/// Receives a level (RDZV_LOG_ERROR …) and a line, on whichever thread it happens, so on several at once.
+/// Receives a level (RDZV_LOG_ERROR …) and a line, on whichever thread it happens, so on several at
+/// once.
 using LogCallback = std::function<void(std::int32_t, std::string_view)>;
 
 namespace detail {
@@ -44,8 +45,8 @@ struct Log {
 
 }  // namespace detail
 
-/// Sends the log lines of `level` and all more important ones to `callback`; an empty one or RDZV_LOG_OFF switches
-/// logging off. What the callback throws is dropped.
+/// Sends the log lines of `level` and all more important ones to `callback`; an empty one or
+/// RDZV_LOG_OFF switches logging off. What the callback throws is dropped.
 inline void set_log_callback(std::int32_t level, LogCallback callback) {
     using detail::Log;
     if (Log::busy()) {

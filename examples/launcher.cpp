@@ -2,10 +2,9 @@
 // and where etcd is, take ranks by the rendezvous handler, tell each other their addresses through
 // the store that comes with them, count themselves, meet at a barrier, and leave.
 //
-//   launcher [N]      N workers, 4 if not given. Starts an etcd of its own unless RDZV_ENDPOINT
-//   names one.
+//   launcher [N]      N workers, 4 if not given
 //
-// Exits with 0, or with 1 and the reason. Each worker is this program again, as `launcher --worker
+// Starts an etcd of its own unless RDZV_ENDPOINT names one. Exits with 0, or with 1 and the reason. Each worker is this program again, as `launcher --worker
 // …`: a process of its own, as it would be on another machine.
 #include <arpa/inet.h>
 #include <signal.h>

@@ -1,10 +1,9 @@
 // A C++ node of a run, driven by lines on its standard input; node.py is the same in Python.
 //
-//   torch_handler_node API ENDPOINT RUN_ID MIN MAX ADDRESS    a node, whose groups listen at
-//   ADDRESS torch_handler_node API serve                              an etcd until the input ends;
-//   prints its endpoint
+//   torch_handler_node API ENDPOINT RUN_ID MIN MAX ADDRESS    a node; its groups listen at ADDRESS
+//   torch_handler_node API serve                              an etcd until the input ends
 //
-// Says "ready" and answers each line with one:
+// The second prints the etcd's endpoint. The first says "ready" and answers each line with one:
 //   join      "joined RANK WORLD_SIZE ROUND MILLISECONDS", or "closed"
 //   reduce    makes a Gloo group over the round's store and all-reduces rank + 1: "sum SUM"
 //   waiting   "waiting NUMBER"

@@ -72,7 +72,7 @@ collect_matrix() {
 # The Rust tests that start an etcd, once more with each one. Add such a test to the list.
 rust_matrix() {
     local entry name tests=()
-    for name in server etcd; do
+    for name in server etcd handler; do
         if [ -e "tests/$name.rs" ] || [ -e "tests/$name/main.rs" ]; then tests+=(--test "$name"); fi
     done
     local entries

@@ -58,6 +58,7 @@ pub(crate) fn label<T>(outcome: &Result<T>) -> &'static str {
         Err(Error::UnknownOutcome(_)) => "UNKNOWN",
         Err(Error::Cancelled(_)) => "CANCELLED",
         Err(Error::Server(_)) => "SERVER",
+        Err(Error::Closed(_)) => "CLOSED",
         Err(_) => "OTHER",
     }
 }

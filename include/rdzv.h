@@ -35,9 +35,9 @@
  *   A function that takes a handle as const may be called from many threads at once on the same handle, also while
  *   others are blocked in it. Functions that take it without const (the setters of parameters and options, and
  *   free) must not overlap with any other call on that handle. To free a handle that others are blocked on: cancel
- *   it, join them, free it. Only rdzv_store_cancel() and rdzv_backend_cancel() may be called from a signal
- *   handler. The library installs no signal handler and no exit handler, and reads environment variables only to
- *   find the etcd binary. The last error belongs to the thread.
+ *   it, join them, free it. Only rdzv_store_cancel(), rdzv_backend_cancel() and rdzv_handler_cancel() may be called
+ *   from a signal handler. The library installs no signal handler and no exit handler, and reads environment
+ *   variables only to find the etcd binary. The last error belongs to the thread.
  *
  * Fork
  *   Handles may be used, and freed, in a child after fork(): it opens its own connections and leaves the parent's
@@ -224,7 +224,7 @@ enum rdzv_status
    */
   RDZV_STATUS_UNKNOWN_OUTCOME = 8,
   /**
-   * The handle was cancelled.
+   * The handle was cancelled. A write that was under way may have been applied.
    */
   RDZV_STATUS_CANCELLED = 9,
   /**
@@ -885,7 +885,8 @@ rdzv_status rdzv_create_handler(const struct rdzv_params *params,
  * Leaves the round that this node is in, if any, joins the next one, and returns this node's place in it.
  *
  * Blocks until the round is complete: at once when `max_nodes` are there, `last_call_timeout` after `min_nodes` are.
- * A spare waits without a limit; every other node for `join_timeout` at the most. On success `*store` is the round's
+ * A spare waits without a limit; every other node for `join_timeout` at the most, of which a first join begins with a
+ * random pause: up to 0.3 s, as in PyTorch, or 2 ms for each of `min_nodes` where that is longer. On success `*store` is the round's
  * store, whose keys have the prefix "torch.rendezvous.RUN_ID.ROUND/"; free it with `rdzv_free_store()`.
  *
  * Returns `RDZV_STATUS_OK`, `RDZV_STATUS_NULL_ARGUMENT`, `RDZV_STATUS_CLOSED`, `RDZV_STATUS_TIMEOUT` (too few nodes;

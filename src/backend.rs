@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::etcd::{self, Call, Cancel, Expect, Identity, Key, Kv, Subject, Swap};
+use crate::etcd::{self, Call, Cancel, Expect, Identity, Key, Kv, Subject, Swap, Want};
 use crate::params::Params;
 use crate::store::Store;
 
@@ -126,6 +126,12 @@ impl Backend {
             Err(Error::Timeout { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the store holds `key`, given with all its prefixes.
+    pub(crate) fn has_key(&self, key: &[u8]) -> Result<bool> {
+        let call = Call::new("check", Subject::Key(key), self.limit, &self.cancel);
+        Ok(self.kv.get_many(&call, &[Key::Store(key)], Want::Presence)?.iter().all(Option::is_some))
     }
 
     /// Sleeps, less where the backend is cancelled.

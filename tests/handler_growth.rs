@@ -137,7 +137,7 @@ impl World {
         match event {
             Event::Proceed => {
                 if std::mem::take(&mut self.actors[number].watches) {
-                    self.actors[number].replica.confirm(moment);
+                    self.actors[number].replica.doubt();
                 }
                 self.proceed(number);
             }

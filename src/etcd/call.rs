@@ -139,6 +139,18 @@ impl<'a> Call<'a> {
         Error::Connection(Cause::with_source(format!("{self}"), error))
     }
 
+    /// What a failure means once an earlier try of the same write, whose answer was lost as `doubt` says, may have been
+    /// done: it is unknown, unless the caller has cancelled the call.
+    pub(crate) fn doubtful(&self, doubt: Option<String>, then: Option<Error>) -> Error {
+        match (doubt, then) {
+            (None, Some(error)) | (_, Some(error @ Error::Cancelled(_))) => error,
+            (doubt, then) => {
+                let then = then.map(|error| format!("; then: {error}: {}", error.cause())).unwrap_or_default();
+                Error::UnknownOutcome(self.cause(format_args!("{}{then}", doubt.unwrap_or_default())))
+            }
+        }
+    }
+
     /// The words of a cause: what was tried, for how long, and `what` came of it.
     pub(crate) fn cause(&self, what: impl fmt::Display) -> Cause {
         Cause::new(format!("{self} failed after {} ms: {what}", self.elapsed().as_millis()))

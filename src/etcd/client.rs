@@ -225,7 +225,7 @@ impl Client {
 
     /// How long to wait for a change, at most `longest`, before looking again. A member that hangs is as silent as one
     /// that has nothing to tell: the look finds another, in time.
-    pub(super) fn trusted(&self, call: &Call, longest: Duration) -> Duration {
+    pub(super) fn longest_silence(&self, call: &Call, longest: Duration) -> Duration {
         if self.members.len() == 1 {
             return longest;
         }
@@ -258,10 +258,19 @@ impl Client {
             Err(fault) if fault.stop == Some(Stop::Deadline) => Ok(None),
             Err(fault) => {
                 logging::info(format_args!("{call}: {}: {}", self.name(member), fault.text));
-                self.preferred.store((index + 1) % self.members.len(), Ordering::Relaxed);
+                self.preferred.store(self.trusted_after(index), Ordering::Relaxed);
                 Ok(None)
             }
         }
+    }
+
+    /// The next member that is known to be of this cluster; the named ones always are.
+    fn trusted_after(&self, index: usize) -> usize {
+        let count = self.members.len();
+        let others = (1..=count).map(|turn| (index + turn) % count);
+        let is_trusted =
+            |at: &usize| self.members.get(*at).is_some_and(|member| member.trusted.load(Ordering::Relaxed));
+        others.into_iter().find(is_trusted).unwrap_or(index)
     }
 
     /// Until when a member is waited for while `left` of them, this one included, have not been asked.

@@ -80,9 +80,24 @@ fn unusable(option: &str, path: &Path, why: &str) -> Error {
     Error::InvalidArgument(format!("the file '{}' given as {option} cannot be used: {why}", path.display()))
 }
 
-/// Whether the peer ended the TLS connection with an alert, before it read a request.
-pub(super) fn is_alert(error: &ureq::Error) -> bool {
-    matches!(tls_error(error), Some(rustls::Error::AlertReceived(_)))
+/// Whether the peer ended the TLS connection because it does not take this client's certificate, or wants one. On a new
+/// connection that is before it reads a request, which the client of TLS 1.3 may have sent already.
+pub(super) fn is_refusal(error: &ureq::Error) -> bool {
+    use AlertDescription as Alert;
+    let Some(rustls::Error::AlertReceived(alert)) = tls_error(error) else { return false };
+    matches!(
+        alert,
+        Alert::CertificateRequired
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::DecryptError
+            | Alert::HandshakeFailure
+    )
 }
 
 /// Plain words for an error of TLS.

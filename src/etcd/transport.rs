@@ -276,8 +276,8 @@ fn fault(error: &ureq::Error, trace: Trace) -> Fault {
         (None, _) if too_large => format!("the answer is larger than {} MiB", LARGEST_BODY >> 20),
         (None, _) => super::tls::explain(error).unwrap_or_else(|| words(error, trace)),
     };
-    // A TLS alert ends a connection before its server reads a request from it.
-    let sent = trace.sent && !trace.connecting && !super::tls::is_alert(error);
+    let refused = trace.fresh && super::tls::is_refusal(error);
+    let sent = trace.sent && !trace.connecting && !refused;
     Fault { sent, stop: trace.stop, too_large, text }
 }
 

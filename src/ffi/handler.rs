@@ -104,7 +104,8 @@ pub unsafe extern "C" fn rdzv_create_handler(
 /// Leaves the round that this node is in, if any, joins the next one, and returns this node's place in it.
 ///
 /// Blocks until the round is complete: at once when `max_nodes` are there, `last_call_timeout` after `min_nodes` are.
-/// A spare waits without a limit; every other node for `join_timeout` at the most. On success `*store` is the round's
+/// A spare waits without a limit; every other node for `join_timeout` at the most, of which a first join begins with a
+/// random pause: up to 0.3 s, as in PyTorch, or 2 ms for each of `min_nodes` where that is longer. On success `*store` is the round's
 /// store, whose keys have the prefix "torch.rendezvous.RUN_ID.ROUND/"; free it with `rdzv_free_store()`.
 ///
 /// Returns `RDZV_STATUS_OK`, `RDZV_STATUS_NULL_ARGUMENT`, `RDZV_STATUS_CLOSED`, `RDZV_STATUS_TIMEOUT` (too few nodes;

@@ -28,7 +28,7 @@ pub enum rdzv_status {
     Auth = 7,
     /// A write was sent, and whether etcd applied it cannot be known. Read before you write again.
     UnknownOutcome = 8,
-    /// The handle was cancelled.
+    /// The handle was cancelled. A write that was under way may have been applied.
     Cancelled = 9,
     /// etcd answered with an error that fits none of the others.
     Server = 10,

@@ -66,10 +66,13 @@ impl Board {
     }
 
     pub(super) fn tell(&self, event: &Event) {
+        // Who is inside holds the lock, and whoever takes it again behind one that waits to write waits for ever.
+        if INSIDE.get() {
+            return;
+        }
         let callback = self.callback.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(callback) = callback.as_ref()
-            && !INSIDE.replace(true)
-        {
+        if let Some(callback) = callback.as_ref() {
+            INSIDE.set(true);
             callback(event);
             INSIDE.set(false);
         }
@@ -168,4 +171,40 @@ impl Board {
 #[allow(clippy::cast_precision_loss, reason = "for people to read; microseconds of a century fit in 52 bits")]
 fn seconds(micros: WallMicros) -> f64 {
     micros as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc};
+    use std::thread;
+
+    use super::*;
+
+    /// What a callback causes is not told; above all not by taking a lock again for which another thread waits.
+    #[test]
+    fn a_callback_may_cause_events_while_another_thread_replaces_it() {
+        let board = Arc::new(Board::default());
+        let (inside, entered) = mpsc::channel();
+        let (theirs, done) = (Arc::clone(&board), mpsc::channel());
+        let callback: Callback = Box::new(move |_| {
+            inside.send(()).unwrap();
+            thread::sleep(Duration::from_millis(200));
+            theirs.tell(&Event::Closed);
+        });
+        board.set_callback(Some(callback)).unwrap();
+        let (telling, replacing) = (Arc::clone(&board), Arc::clone(&board));
+        let (told, replaced) = (done.0.clone(), done.0);
+        thread::spawn(move || {
+            telling.tell(&Event::Round(1));
+            told.send(()).unwrap();
+        });
+        entered.recv().unwrap();
+        thread::spawn(move || {
+            replacing.set_callback(None).unwrap();
+            replaced.send(()).unwrap();
+        });
+        for _ in 0..2 {
+            done.1.recv_timeout(Duration::from_secs(20)).expect("one waits for the other");
+        }
+    }
 }

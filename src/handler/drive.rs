@@ -10,7 +10,6 @@ use crate::handler::operation::{Operation, Step};
 use crate::handler::replica::Replica;
 use crate::handler::state::Now;
 use crate::random::fraction;
-use crate::store::Store;
 use crate::{Error, Result, error::Cause};
 
 /// A clock that never steps, and beside it the time of day.
@@ -31,7 +30,6 @@ impl Clock {
 /// What operations are done with.
 pub(super) struct Driver<'a> {
     pub(super) backend: &'a Backend,
-    pub(super) store: &'a Store,
     pub(super) board: &'a Board,
     pub(super) clock: Clock,
     pub(super) run_id: &'a str,
@@ -71,7 +69,7 @@ impl Driver<'_> {
     fn write(&self, operation: &mut Operation, replica: &mut Replica, left: Duration) -> Result<()> {
         let (bytes, token) = replica.to_store();
         if token.is_none() {
-            self.warn_of_stale_keys()?;
+            self.warn_of_stale_keys(left)?;
         }
         match self.backend.within(left).set_state(&bytes, token) {
             Ok(set) if set.has_set => {
@@ -96,15 +94,14 @@ impl Driver<'_> {
         }
     }
 
-    /// Waits for a change, for `time` at the most: then what was read last is still so.
+    /// Waits for a change, for `time` at the most. Where none came etcd may have been silent for another reason, so the
+    /// state is read again before anything is decided: nobody is to be taken for dead because etcd is.
     fn wait(&self, replica: &mut Replica, time: Duration) -> Result<()> {
         match self.backend.await_change(replica.token(), time)? {
             Some(Some(state)) => self.load(replica, Some((&state.value, state.token))),
             Some(None) => self.load(replica, None),
             None => {
-                let now = self.clock.now();
-                replica.confirm(now);
-                self.board.publish(replica, now.mono);
+                replica.doubt();
                 Ok(())
             }
         }
@@ -118,11 +115,16 @@ impl Driver<'_> {
     }
 
     /// Where nobody has made the state yet, a store that holds this run's first address is an earlier run's.
-    fn warn_of_stale_keys(&self) -> Result<()> {
-        let first = self.store.with_prefix(format!("torch.rendezvous.{}.0", self.run_id).as_bytes());
-        if first.check(&[b"MASTER_ADDR"])? {
-            crate::logging::warn(format_args!("the store holds keys of an earlier run '{}'", self.run_id));
-            self.board.tell(&Event::StaleKeys);
+    /// That is no more than a warning: a look that fails is none.
+    fn warn_of_stale_keys(&self, left: Duration) -> Result<()> {
+        let key = format!("torch.rendezvous.{}.0/MASTER_ADDR", self.run_id);
+        match self.backend.within(left).has_key(key.as_bytes()) {
+            Ok(true) => {
+                crate::logging::warn(format_args!("the store holds keys of an earlier run '{}'", self.run_id));
+                self.board.tell(&Event::StaleKeys);
+            }
+            Err(error @ Error::Cancelled(_)) => return Err(error),
+            _ => {}
         }
         Ok(())
     }

@@ -11,7 +11,6 @@ use crate::handler::drive::{Clock, Driver};
 use crate::handler::events::Event;
 use crate::handler::operation::{Kind, Operation};
 use crate::handler::replica::Replica;
-use crate::store::Store;
 use crate::{Error, Result, logging};
 
 /// How long to wait after a heartbeat that failed.
@@ -26,7 +25,6 @@ pub(super) struct Heartbeat {
 /// What the thread works with.
 pub(super) struct Parts {
     pub(super) backend: Backend,
-    pub(super) store: Store,
     pub(super) board: Arc<Board>,
     pub(super) clock: Clock,
     pub(super) run_id: String,
@@ -62,8 +60,8 @@ impl Drop for Heartbeat {
 }
 
 fn beat(parts: &Parts, mut replica: Replica) -> Replica {
-    let Parts { backend, store, board, clock, run_id } = parts;
-    let driver = Driver { backend, store, board, clock: *clock, run_id };
+    let Parts { backend, board, clock, run_id } = parts;
+    let driver = Driver { backend, board, clock: *clock, run_id };
     let mut failed = 0;
     loop {
         let now = clock.now();

@@ -53,7 +53,13 @@ pub struct Handler {
 struct Here {
     board: Arc<Board>,
     turn: Mutex<Turn>,
-    looked: Mutex<Option<(Instant, Look)>>,
+    looked: Mutex<Looked>,
+}
+
+impl Here {
+    fn looked(&self) -> MutexGuard<'_, Looked> {
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Default)]
@@ -61,6 +67,13 @@ struct Turn {
     replica: Option<Replica>,
     heartbeat: Option<Heartbeat>,
     has_joined: bool,
+}
+
+/// The last answer, and how often this handle has made all answers outdated.
+#[derive(Clone, Copy, Default)]
+struct Looked {
+    last: Option<(Instant, Look)>,
+    outdated: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -121,7 +134,6 @@ impl Handler {
                 turn.has_joined = true;
                 let parts = Parts {
                     backend: self.backend.clone(),
-                    store: self.store.clone(),
                     board: Arc::clone(&here.board),
                     clock: self.clock,
                     run_id: self.run_id.clone(),
@@ -139,13 +151,13 @@ impl Handler {
     }
 
     fn join(&self, here: &Here, turn: &mut Turn, replica: &mut Replica) -> Result<Info> {
+        let deadline = self.clock.now().mono + self.settings.join_timeout;
         if !turn.has_joined {
             let nodes = u32::try_from(self.settings.min_nodes).unwrap_or(u32::MAX);
             let longest = JITTER.max(JITTER_PER_NODE.saturating_mul(nodes)).min(self.settings.join_timeout / 4);
             self.backend.sleep(longest.mul_f64(fraction()))?;
         }
         let driver = self.driver(here, &self.backend);
-        let deadline = self.clock.now().mono + self.settings.join_timeout;
         replica.doubt();
         loop {
             driver.run(&mut Operation::with_deadline(Kind::Exit, deadline), replica)?;
@@ -187,7 +199,8 @@ impl Handler {
         let mut replica = Replica::new(self.node(), self.settings.clone());
         let mut close = Operation::new(Kind::Close, &self.settings, self.clock.now());
         self.driver(here, &self.backend).run(&mut close, &mut replica)?;
-        *here.looked.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut looked = here.looked();
+        *looked = Looked { last: None, outdated: looked.outdated + 1 };
         Ok(())
     }
 
@@ -271,7 +284,7 @@ impl Handler {
     }
 
     fn driver<'a>(&'a self, here: &'a Here, backend: &'a Backend) -> Driver<'a> {
-        Driver { backend, store: &self.store, board: &here.board, clock: self.clock, run_id: &self.run_id }
+        Driver { backend, board: &here.board, clock: self.clock, run_id: &self.run_id }
     }
 
     fn read(&self, here: &Here, replica: &mut Replica) -> Result<()> {
@@ -287,8 +300,8 @@ impl Handler {
 
     fn look(&self) -> Result<Look> {
         let here = self.here();
-        let looked = *here.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, look)) = looked
+        let before = *here.looked();
+        if let Some((at, look)) = before.last
             && at.elapsed() < FRESH
         {
             return Ok(look);
@@ -303,7 +316,10 @@ impl Handler {
         let state = replica.state();
         let waiting = u64::try_from(state.wait_list.len()).unwrap_or(u64::MAX);
         let look = Look { closed: state.closed, waiting };
-        *here.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), look));
+        let mut looked = here.looked();
+        if looked.outdated == before.outdated {
+            looked.last = Some((Instant::now(), look));
+        }
         Ok(look)
     }
 }

@@ -37,6 +37,60 @@ fn a_write_that_may_be_done_is_not_called_refused() {
     }
 }
 
+/// The write was done, its repetition is refused, and nobody answers the look that is to find out.
+#[test]
+fn a_write_in_doubt_stays_in_doubt_when_nobody_can_look() {
+    for api in Api::all() {
+        let server = etcd::start(&[]);
+        let proxy = Proxy::start(server.endpoint());
+        let (backend, store) = connect(&proxy.endpoint(), api, &unique("run"), CONFIG);
+        let token = backend.set_state(b"1", None).unwrap().state.token;
+        assert_eq!(store.add(b"counter", 1).unwrap(), 1);
+        let spoil = || {
+            proxy.heal();
+            proxy.arm(Rule::once(fault::write, Fault::DropReply));
+            // The first look, after the lost answer, finds a member that answers.
+            proxy.arm(Rule { skip: 1, ..Rule::always(fault::look, Fault::ResetBefore) });
+        };
+        // On v3 the refusal itself tells.
+        let expected = if api == Api::V2 { "UNKNOWN" } else { "ok" };
+        spoil();
+        assert_eq!(label(&store.add(b"counter", 1)), expected, "{api:?}");
+        spoil();
+        assert_eq!(label(&backend.set_state(b"2", Some(token))), expected, "{api:?}");
+        proxy.heal();
+        assert_eq!((store.add(b"counter", 0).unwrap(), backend.get_state().unwrap().value), (2, b"2".to_vec()));
+    }
+}
+
+/// What another sets after a delete whose answer was lost is not deleted by its repetition.
+#[test]
+fn a_delete_is_not_repeated_on_what_has_come_since() {
+    for api in Api::all() {
+        let server = etcd::start(&[]);
+        let proxy = Proxy::start(server.endpoint());
+        let run = unique("run");
+        let (_backend, store) = connect(&proxy.endpoint(), api, &run, CONFIG);
+        let (_other, direct) = connect(server.endpoint(), api, &run, "");
+        for _ in 0..5 {
+            store.set(b"key", b"old").unwrap();
+            proxy.arm(Rule::once(fault::write, Fault::DropReply));
+            let deleted = std::thread::scope(|scope| {
+                let deleting = scope.spawn(|| store.delete_key(b"key"));
+                while direct.check(&[b"key"]).unwrap() {}
+                direct.set(b"key", b"new").unwrap();
+                deleting.join().unwrap()
+            });
+            // On v3 what was done is known.
+            assert_eq!(label(&deleted), if api == Api::V2 { "UNKNOWN" } else { "ok" });
+            assert!(direct.check(&[b"key"]).unwrap() && store.get(b"key").unwrap() == b"new", "{api:?}");
+            // What was there before may be deleted by the repetition.
+            proxy.arm(Rule::once(fault::write, Fault::ResetBefore));
+            assert!(store.delete_key(b"key").unwrap(), "{api:?}");
+        }
+    }
+}
+
 #[test]
 fn a_lost_swap_is_decided_by_what_is_there_when_etcd_has_forgotten() {
     for api in Api::all() {

@@ -160,6 +160,10 @@ pub(crate) fn write(request: &Request) -> bool {
     request.is_write()
 }
 
+pub(crate) fn look(request: &Request) -> bool {
+    !request.is_write() && !request.is_poll()
+}
+
 pub(crate) fn poll(request: &Request) -> bool {
     request.is_poll()
 }

@@ -53,7 +53,8 @@ impl V2 {
     /// done before that, or will never be.
     pub(super) fn find_out(&self, call: &Call, path: &str, lost: &Lost, current: Option<Entry>) -> Result<Swap> {
         let unknown = |text: &str| Error::UnknownOutcome(call.cause(format_args!("{}; {text}", lost.doubt)));
-        let finding = match self.search(call, path, lost, current.as_ref())? {
+        let finding = self.search(call, path, lost, current.as_ref());
+        let finding = match finding.map_err(|error| call.doubtful(Some(lost.doubt.clone()), Some(error)))? {
             // What is there tells most of it, however much etcd has forgotten.
             Finding::Unknown => after(lost, current.as_ref()),
             finding => finding,
@@ -117,7 +118,6 @@ fn after(lost: &Lost, current: Option<&Entry>) -> Finding {
 }
 
 fn is_like(lost: &Lost, answer: &Answer) -> bool {
-    debug_assert!(matches!(lost.key, Key::State | Key::Store(_)));
     match lost.expect {
         Condition::Absent => answer.action == Action::Create,
         Condition::Index(_) => answer.action == Action::CompareAndSwap,

@@ -206,8 +206,12 @@ impl V2 {
                 Ok(Attempt::Done(index)) => return Ok(Swap::Done(index)),
                 Ok(Attempt::Missing) if doubt.is_none() => return Ok(Swap::Lost(None)),
                 Ok(Attempt::Conflict | Attempt::Missing) => {
-                    let (current, index) = self.look_surely(call, key)?;
-                    let Some(doubt) = doubt else { return Ok(Swap::Lost(current)) };
+                    let looked = self.look_surely(call, key);
+                    let Some(doubt) = doubt else { return Ok(Swap::Lost(looked?.0)) };
+                    let (current, index) = match looked {
+                        Ok(found) => found,
+                        Err(error) => return Err(call.doubtful(Some(doubt), Some(error))),
+                    };
                     let lost = history::Lost { key, expect, value, identity, since, index, doubt };
                     return self.find_out(call, &path, &lost, current);
                 }
@@ -215,24 +219,13 @@ impl V2 {
                     // A look finds a member that answers, or says that there is none.
                     let look = call.sleep(backoff.next()).and_then(|()| self.look(call, &path));
                     if call.is_over() || look.is_err() {
-                        return Err(doubtful(call, Some(text), look.err()));
+                        return Err(call.doubtful(Some(text), look.err()));
                     }
                     doubt = Some(text);
                 }
-                Err(Failure::Final(error)) => return Err(doubtful(call, doubt, Some(error))),
+                Err(Failure::Final(error)) => return Err(call.doubtful(doubt, Some(error))),
             }
         }
-    }
-}
-
-/// What a failure means once an earlier try of the same write may have been applied.
-fn doubtful(call: &Call, doubt: Option<String>, then: Option<Error>) -> Error {
-    match (doubt, then) {
-        (None, Some(error)) | (_, Some(error @ Error::Cancelled(_))) => error,
-        (Some(doubt), Some(error)) => {
-            Error::UnknownOutcome(call.cause(format_args!("{doubt}; then: {error}: {}", error.cause())))
-        }
-        (doubt, None) => Error::UnknownOutcome(call.cause(doubt.unwrap_or_default())),
     }
 }
 
@@ -306,18 +299,33 @@ impl Kv for V2 {
 
     fn delete(&self, call: &Call, key: Key) -> Result<bool> {
         let path = self.path(key)?;
-        match self.send_once(call, &Request::delete(&path)) {
-            Ok(answer) => answer.deleted(call),
-            // Gone in any case after another try, but by whose hand cannot be told.
-            Err(Failure::Doubt(text)) => {
-                let again = self.ask(call, &Request::delete(&path), Repeat::Write);
-                match again.and_then(|answer| answer.deleted(call)) {
-                    Ok(true) => Ok(true),
-                    Ok(false) => Err(Error::UnknownOutcome(call.cause(text))),
-                    Err(error) => Err(doubtful(call, Some(text), Some(error))),
+        let since = self.since(call, &path, Condition::Absent)?;
+        let mut target = path.clone();
+        let mut doubt: Option<String> = None;
+        let mut backoff = Backoff::new();
+        loop {
+            match self.send_once(call, &Request::delete(&target)) {
+                Ok(answer) => {
+                    return match answer.deleted(call) {
+                        // Gone after another try, but by whose hand cannot be told.
+                        Ok(false) if doubt.is_some() => Err(call.doubtful(doubt, None)),
+                        Ok(deleted) => Ok(deleted),
+                        Err(error) => Err(call.doubtful(doubt, Some(error))),
+                    };
                 }
+                Err(Failure::Doubt(text)) => {
+                    let look = call.sleep(backoff.next()).and_then(|()| self.look_with(call, &path, QUORUM));
+                    match look {
+                        // What was there before is there still, and is the only thing that may be deleted now.
+                        Ok((Some(node), _)) if node.modified_index <= since && !call.is_over() => {
+                            target = format!("{path}?prevIndex={}", node.modified_index);
+                            doubt = Some(text);
+                        }
+                        look => return Err(call.doubtful(Some(text), look.err())),
+                    }
+                }
+                Err(Failure::Final(error)) => return Err(call.doubtful(doubt, Some(error))),
             }
-            Err(Failure::Final(error)) => Err(error),
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::answer::{self, Node};
 use super::wait::BRIEF;
-use super::{V2, doubtful, form};
+use super::{V2, form};
 use crate::base64::decode_lenient;
 use crate::error::{Error, Result};
 use crate::etcd::backoff::Backoff;
@@ -63,7 +63,7 @@ impl V2 {
             Ok(answer) => answer,
             Err(Failure::Final(error)) => return Err(error),
             Err(Failure::Doubt(text)) => match self.look(call, &format!("{directory}/{name}")) {
-                Err(error) => return Err(doubtful(call, Some(text), Some(error))),
+                Err(error) => return Err(call.doubtful(Some(text), Some(error))),
                 // It may yet go by the request that was lost: only a delete that is answered will do.
                 Ok((Some(_), _)) => match self.send_once(call, &Request::delete(&target)) {
                     Ok(answer) if answer.code.is_none() => answer,

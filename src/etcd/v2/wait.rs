@@ -78,7 +78,7 @@ impl V2 {
     fn await_answer(&self, call: &Call, path: &str, index: u64, below: bool) -> Result<Option<Answer>> {
         let recursive = if below { "&recursive=true" } else { "" };
         let target = format!("{path}?wait=true&waitIndex={}{recursive}", index + 1);
-        self.poll(call, &target, self.client.trusted(call, LONGEST_POLL))
+        self.poll(call, &target, self.client.longest_silence(call, LONGEST_POLL))
     }
 
     /// The value that an event has left, where the event came after the poll for it had begun, of which etcd tells the

@@ -73,22 +73,24 @@ impl Slots {
             let whole = with_slot(txn, &slot, leases.slots, doubt.is_some());
             let mut reply = match session.exchange::<TxnReply>(call, "/v3/kv/txn", &whole, Repeat::Never) {
                 Ok(Said::Ok(reply)) => reply,
+                // A slot that was written has gone with the lease, and can tell nothing any more.
+                Ok(Said::LeaseGone) if doubt.is_some() => return Err(call.doubtful(doubt, None)),
                 Ok(Said::LeaseGone) => {
                     leases.slots.grant(session, call)?;
                     leases.puts.map_or(Ok(()), |lease| lease.grant(session, call))?;
                     continue;
                 }
-                Ok(other) => return Err(Error::Server(call.cause(other.name()))),
+                Ok(other) => return Err(call.doubtful(doubt, Some(Error::Server(call.cause(other.name()))))),
                 Err(Failure::Doubt(text)) => {
                     // A look finds a member that answers, or says that there is none.
                     let look = call.sleep(backoff.next()).and_then(|()| look(session, call, &slot));
                     if call.is_over() || look.is_err() {
-                        return Err(doubtful(call, Some(text), look.err()));
+                        return Err(call.doubtful(Some(text), look.err()));
                     }
                     doubt = Some(text);
                     continue;
                 }
-                Err(Failure::Final(error)) => return Err(doubtful(call, doubt, Some(error))),
+                Err(Failure::Final(error)) => return Err(call.doubtful(doubt, Some(error))),
             };
             if reply.succeeded {
                 slot.revision = reply.header.revision;
@@ -107,10 +109,10 @@ impl Slots {
                 // It expired with its lease.
                 None => slot.revision = revision,
                 // This answer's transaction has sealed the slot, or that of one before whose answer was lost, too.
-                Some(_) if revision == slot.revision || found.is_some_and(|kv| kv.value.0 == SEAL) => {
+                Some(_) if found.is_some_and(|kv| kv.value.0 == SEAL) => {
                     return Ok(Outcome::Lost(refused.collect()));
                 }
-                Some(_) if revision != 0 => {
+                Some(_) if revision != 0 && revision != slot.revision => {
                     slot.revision = revision;
                     self.put_back(slot);
                     return Ok(Outcome::Done(revision));
@@ -138,14 +140,4 @@ fn with_slot<'a>(txn: &Txn<'a>, slot: &'a Slot, lease: &Lease, seal: bool) -> Tx
 
 fn look(session: &Session, call: &Call, slot: &Slot) -> Result<RangeReply> {
     session.get(call, "/v3/kv/range", &Range::of(&slot.key))
-}
-
-fn doubtful(call: &Call, doubt: Option<String>, then: Option<Error>) -> Error {
-    match (doubt, then) {
-        (None, Some(error)) | (_, Some(error @ Error::Cancelled(_))) => error,
-        (doubt, then) => {
-            let then = then.map(|error| format!("; then: {error}: {}", error.cause())).unwrap_or_default();
-            Error::UnknownOutcome(call.cause(format_args!("{}{then}", doubt.unwrap_or_default())))
-        }
-    }
 }

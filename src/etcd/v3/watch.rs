@@ -47,7 +47,7 @@ impl V3 {
             let create_request = WatchCreate { key: Raw(key), range_end: end.map(Raw), filters };
             serde_json::to_writer(&mut body, &Body { create_request }).map_err(|error| call.local(error.into()))?;
         }
-        let bound = self.session.client().trusted(call, LONGEST_WATCH);
+        let bound = self.session.client().longest_silence(call, LONGEST_WATCH);
         let until = call.deadline().min(Instant::now() + bound);
         let mut headers = self.session.headers();
         // etcd ends the watch itself, a little later than we stop waiting for it.

@@ -207,7 +207,7 @@ impl Cell {
     /// The outcomes that the contract allows.
     fn expected(&self) -> Vec<&'static str> {
         let Op { kind, waits, .. } = *self.op;
-        let passes = matches!(self.fault, Fault::Delay(_) | Fault::HalfClose | Fault::Duplicate);
+        let passes = self.passes();
         let gone = if waits { vec!["TIMEOUT", "CONNECTION"] } else { vec!["CONNECTION"] };
         let lost = if kind == Kind::Read { gone.clone() } else { vec!["UNKNOWN"] };
         // A long-poll that ends badly is followed by a look; one that stays silent is as if nothing happened.
@@ -241,6 +241,18 @@ impl Cell {
     }
 }
 
+impl Cell {
+    /// Whether the answer comes through.
+    fn passes(&self) -> bool {
+        matches!(self.fault, Fault::Delay(_) | Fault::HalfClose | Fault::Duplicate)
+    }
+
+    /// Whether it depends on who is faster what comes of it: each outcome is right, the document has the usual one.
+    fn is_race(&self) -> bool {
+        self.mode == Mode::ThenDead && self.passes()
+    }
+}
+
 /// Whether the handles work once the fault is gone.
 fn unusable(world: &World) -> Option<String> {
     let check = || {
@@ -270,7 +282,7 @@ fn every_operation_under_every_fault() {
         }
         cells.retain(|cell| wanted.as_ref().is_none_or(|wanted| cell.name().contains(wanted)));
         let started = Instant::now();
-        let seen = run_all(&cells, server.endpoint());
+        let mut seen = run_all(&cells, server.endpoint());
         println!("{} cells of {} in {:?}", cells.len(), api.name(), started.elapsed());
         for (cell, seen) in cells.iter().zip(&seen) {
             if wanted.is_some() {
@@ -281,11 +293,27 @@ fn every_operation_under_every_fault() {
                 problems.push(format!("{}: {problem}", cell.name()));
             }
         }
-        let of = |mode, fault| {
-            let all = cells.iter().zip(&seen);
-            all.filter(|(cell, _)| cell.mode == mode && cell.fault == fault).map(|(_, seen)| seen.outcome).collect()
+        let render = |seen: &[Seen]| {
+            let of = |mode, fault| {
+                let all = cells.iter().zip(seen);
+                all.filter(|(cell, _)| cell.mode == mode && cell.fault == fault).map(|(_, seen)| seen.outcome).collect()
+            };
+            table::render(api, of)
         };
-        tables.push((api, table::render(api, of)));
+        let mut table = render(&seen);
+        for _ in 0..RETRIES {
+            if wanted.is_some() || table::is_documented(api, &table) {
+                break;
+            }
+            let races: Vec<Cell> = cells.iter().filter(|cell| cell.is_race()).copied().collect();
+            let mut again = run_all(&races, server.endpoint()).into_iter();
+            for (_, seen) in cells.iter().zip(&mut seen).filter(|(cell, _)| cell.is_race()) {
+                *seen = again.next().unwrap();
+                problems.extend(seen.problem.as_ref().map(|problem| format!("{}: {problem}", api.name())));
+            }
+            table = render(&seen);
+        }
+        tables.push((api, table));
     }
     for (_, table) in &tables {
         println!("{table}");

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use crate::support::Api;
@@ -47,17 +48,29 @@ fn letter(at: usize) -> char {
     char::from(b'A' + u8::try_from(at).unwrap())
 }
 
-/// The document holds exactly this table; `RDZV_BLESS` puts it there.
-pub(crate) fn check(api: Api, table: &str) {
+/// The document, its text, and where in it this API's table is.
+fn document(api: Api) -> (PathBuf, String, Range<usize>) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/reliability.md");
     let text = fs::read_to_string(&path).unwrap_or_default();
     let (begin, end) = (format!("<!-- {} begins -->\n", api.name()), format!("<!-- {} ends -->", api.name()));
     let from = text.find(&begin).expect("the table's place in docs/reliability.md") + begin.len();
     let to = text.find(&end).expect("the table's end in docs/reliability.md");
+    (path, text, from..to)
+}
+
+/// Whether the document holds this table.
+pub(crate) fn is_documented(api: Api, table: &str) -> bool {
+    let (_, text, place) = document(api);
+    text[place] == *table
+}
+
+/// The document holds exactly this table; `RDZV_BLESS` puts it there.
+pub(crate) fn check(api: Api, table: &str) {
+    let (path, text, place) = document(api);
     if std::env::var_os("RDZV_BLESS").is_some() {
-        fs::write(&path, format!("{}{table}{}", &text[..from], &text[to..])).unwrap();
+        fs::write(&path, format!("{}{table}{}", &text[..place.start], &text[place.end..])).unwrap();
         return;
     }
     let told = "docs/reliability.md is stale: run RDZV_BLESS=1 cargo test --test faults";
-    assert!(text[from..to] == *table, "{told}; now it would be\n{table}");
+    assert!(text[place] == *table, "{told}; now it would be\n{table}");
 }

@@ -2,6 +2,7 @@
 # Runs every fuzz target, or those named, and ends with the number of executions of each.
 #
 #   scripts/fuzz.sh [SECONDS] [TARGET…]    SECONDS for each target, default 20; two targets at a time
+#   scripts/fuzz.sh merge [TARGET…]        adds to the committed corpus what was found and reaches more than it does
 #
 # Begins with the committed corpus (fuzz/corpus); what is found on the way is kept in build/fuzz-found. An input that
 # fails is left in build/fuzz-failed and named: add it to the corpus with the fix. FUZZ_JOBS is how many run at once.
@@ -38,6 +39,17 @@ fuzz() {
     fi
     echo "$target $(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)"
 }
+
+merge() {
+    mkdir -p build/fuzz-found/"$1"
+    "build/fuzz/$host/release/$1" -merge=1 -use_counters=0 "fuzz/corpus/$1" "build/fuzz-found/$1" -detect_leaks=0 >"build/fuzz-found/$1.log" 2>&1
+    echo "$1: $(find "fuzz/corpus/$1" -type f | wc -l) inputs, $(du -sb "fuzz/corpus/$1" | cut -f 1) bytes"
+}
+
+if [ "$seconds" = merge ]; then
+    for target in "${targets[@]}"; do merge "$target"; done
+    exit
+fi
 export -f fuzz
 export host seconds
 

@@ -95,13 +95,18 @@ impl Driver<'_> {
     }
 
     /// Waits for a change, for `time` at the most. Where none came etcd may have been silent for another reason, so the
-    /// state is read again before anything is decided: nobody is to be taken for dead because etcd is.
+    /// state is read again before anything is decided: nobody is to be taken for dead because etcd is. Only a heartbeat
+    /// needs no look, as it would cost each of many nodes another request.
     fn wait(&self, replica: &mut Replica, time: Duration) -> Result<()> {
         match self.backend.await_change(replica.token(), time)? {
             Some(Some(state)) => self.load(replica, Some((&state.value, state.token))),
             Some(None) => self.load(replica, None),
             None => {
-                replica.doubt();
+                let now = self.clock.now();
+                match replica.next_heartbeat(now) {
+                    Some(due) if due <= now.mono => replica.presume(),
+                    _ => replica.doubt(),
+                }
                 Ok(())
             }
         }

@@ -112,6 +112,12 @@ impl Replica {
         self.sanitise();
     }
 
+    /// What etcd holds is probably what was read or written last: good enough to write a heartbeat on, which is stored
+    /// only if it is so. Says nothing about who lives, since etcd may have been silent.
+    pub fn presume(&mut self) {
+        self.is_current = true;
+    }
+
     /// What etcd holds is not known: a write's fate is open, or a read failed.
     pub fn doubt(&mut self) {
         self.is_current = false;
